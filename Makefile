@@ -1,0 +1,51 @@
+# Thin on purpose: each target is a few commands that work without make.
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+DEVSTACK := $(TARGET)/debug/devstack
+# One build for everything: its settings for faults are absent from release builds.
+BUILD := cargo build --workspace --all-features
+TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit
+
+.PHONY: up down reset status order verify jaeger chaos-events test lint build tools
+
+up: build ## start everything, load the catalogue, walk an order through it
+	$(DEVSTACK) up
+
+down: ## stop everything; data stays
+	$(DEVSTACK) down
+
+reset: ## stop everything and remove all data
+	$(DEVSTACK) reset
+
+status: ## what runs, where, and how much memory it takes
+	$(DEVSTACK) status
+
+order: ## walk one more order through the platform that runs
+	$(DEVSTACK) order
+
+verify: ## check stock, money, orders and events across all services and shards
+	$(DEVSTACK) verify
+
+jaeger: ## build and start Jaeger, and send it every trace
+	$(DEVSTACK) jaeger
+
+chaos-events: build ## kill the broker and every consumer 20 times during 1,000 orders
+	$(DEVSTACK) chaos-events
+
+test: build ## all tests, on one set of real servers
+	$(DEVSTACK) --home $(TARGET)/testkit test-servers start
+	status=0; $(TESTKIT) cargo test --workspace --all-features || status=$$?; \
+		$(DEVSTACK) --home $(TARGET)/testkit test-servers stop; exit $$status
+
+lint: tools
+	scripts/bootstrap lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	.tools/lint/bin/buf lint proto
+	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" cargo deny check bans licenses sources
+
+build: tools
+	$(BUILD)
+
+tools:
+	@scripts/bootstrap

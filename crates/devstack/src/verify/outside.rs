@@ -1,0 +1,77 @@
+//! What is known outside the databases: by the provider, by Kafka, by the services' metrics.
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::platform::Platform;
+use crate::service::Service;
+use crate::topics;
+use crate::verify::books::{Charge, Leftover};
+
+#[derive(Deserialize)]
+struct Charges {
+    charges: Vec<Charge>,
+}
+
+pub(crate) async fn charges(platform: &Platform) -> anyhow::Result<Vec<Charge>> {
+    let url = format!("{}/v1/charges", platform.simulator_url());
+    let answer = reqwest::get(url).await.context("the simulator")?;
+    let Charges { charges } = answer.error_for_status()?.json().await?;
+    Ok(charges)
+}
+
+pub(crate) async fn dead_letters(platform: &Platform) -> anyhow::Result<Vec<Leftover>> {
+    let brokers = platform.kafka_brokers();
+    let names =
+        Service::BACKENDS.map(|service| format!("{}{service}.dead-letters", platform.names.prefix));
+    tokio::task::spawn_blocking(move || {
+        let reader = topics::reader(&brokers)?;
+        let mut leftovers = Vec::new();
+        for topic in names {
+            let offsets = topics::offsets(&reader, &topic)?;
+            leftovers.push(Leftover {
+                count: offsets.iter().map(|(first, next)| next - first).sum(),
+                what: format!("records in {topic}"),
+            });
+        }
+        Ok(leftovers)
+    })
+    .await?
+}
+
+/// Reads that a service made since its start, from replicas and from primaries.
+pub(crate) async fn reads(platform: &Platform, service: Service) -> anyhow::Result<(u64, u64)> {
+    let url = format!("{}/metrics", platform.admin_url(service));
+    let answer = reqwest::get(url).await.with_context(|| service.name())?;
+    let metrics = answer.error_for_status()?.text().await?;
+    Ok((
+        sum_reads(&metrics, "replica"),
+        sum_reads(&metrics, "primary"),
+    ))
+}
+
+/// The sum of `db_reads_total` over all series of a role.
+fn sum_reads(metrics: &str, role: &str) -> u64 {
+    let label = format!("role=\"{role}\"");
+    metrics
+        .lines()
+        .filter(|line| line.starts_with("db_reads_total{") && line.contains(&label))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_are_summed_over_the_series_of_a_role() {
+        let metrics = "# TYPE db_reads counter\n\
+            db_reads_total{role=\"replica\",shard=\"a\"} 3\n\
+            db_reads_total{role=\"replica\",shard=\"b\"} 4\n\
+            db_reads_total{role=\"primary\",shard=\"a\"} 5\n";
+
+        assert_eq!(sum_reads(metrics, "replica"), 7);
+        assert_eq!(sum_reads(metrics, "primary"), 5);
+    }
+}

@@ -1,0 +1,8 @@
+-- Leaves a tombstone unless this version, or a newer one, is there. It is left where nothing is
+-- there too: an older value may be on its way.
+local known = redis.call('get', KEYS[1])
+if known and struct.unpack('>I8', known) >= tonumber(ARGV[1]) then
+    return 0
+end
+redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
+return 1

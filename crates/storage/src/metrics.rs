@@ -1,0 +1,119 @@
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What the databases of one service are measured by.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) connections: Family<ConnectionLabels, Gauge>,
+    pub(crate) query_seconds: Family<DatabaseLabels, Histogram, Buckets>,
+    pub(crate) replica_lag_seconds: Family<ReplicaLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    pub(crate) reads: Family<DatabaseLabels, Counter>,
+    pub(crate) slots: Family<SlotLabels, Gauge>,
+    pub(crate) fence_conflicts: Family<ShardLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ConnectionLabels {
+    pub(crate) shard: String,
+    pub(crate) role: &'static str,
+    pub(crate) state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DatabaseLabels {
+    pub(crate) shard: String,
+    pub(crate) role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReplicaLabels {
+    pub(crate) shard: String,
+    pub(crate) replica: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SlotLabels {
+    pub(crate) shard: String,
+    pub(crate) state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ShardLabels {
+    pub(crate) shard: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+        ])
+    }
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            connections: Family::default(),
+            query_seconds: Family::new_with_constructor(Buckets),
+            replica_lag_seconds: Family::default(),
+            reads: Family::default(),
+            slots: Family::default(),
+            fence_conflicts: Family::default(),
+        };
+        registry.register(
+            "db_pool_connections",
+            "Connections in use, callers waiting for one, and the most there may be",
+            metrics.connections.clone(),
+        );
+        registry.register(
+            "db_query_duration_seconds",
+            "Time of a round trip to a database",
+            metrics.query_seconds.clone(),
+        );
+        registry.register(
+            "db_replica_lag_seconds",
+            "Age of the oldest change that a replica has not replayed",
+            metrics.replica_lag_seconds.clone(),
+        );
+        registry.register(
+            "db_reads",
+            "Reads by the role that served them",
+            metrics.reads.clone(),
+        );
+        registry.register(
+            "shard_slots",
+            "Slots that a shard owns",
+            metrics.slots.clone(),
+        );
+        registry.register(
+            "db_fence_conflicts",
+            "Write transactions that met a fenced or moved slot",
+            metrics.fence_conflicts.clone(),
+        );
+        metrics
+    }
+}
+
+/// Counts one as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    pub(crate) fn one_in(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

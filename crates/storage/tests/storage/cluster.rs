@@ -1,0 +1,288 @@
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use sqlx::Connection as _;
+use storage::Error;
+use types::{OrderId, Slot, UserId};
+
+use crate::support::{self, owner_of, read, write};
+
+#[tokio::test]
+async fn rows_land_on_the_shard_that_owns_their_slot() {
+    let cluster = support::cluster().await;
+    let notes = [3, 511, 512, 1023].map(|slot| OrderId::new(Slot::new(slot).unwrap()));
+
+    for note in notes {
+        write(&cluster, note, "here").await;
+    }
+
+    for note in notes {
+        let mut owner = owner_of(note.slot()).await;
+        assert_eq!(read(&mut owner, note).await.as_deref(), Some("here"));
+        assert!(cluster.shard(&note).owns(note.slot()));
+    }
+    let owned: usize = cluster
+        .shards()
+        .map(|shard| shard.owned_slots().len())
+        .sum();
+    assert_eq!(owned, 1024);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing() {
+    let cluster = support::cluster().await;
+    let note = OrderId::new(Slot::draw());
+
+    let mut tx = cluster.begin(&note).await.unwrap();
+    sqlx::query("insert into notes (slot, note_id, body) values ($1, $2, 'x')")
+        .bind(note.slot().to_db())
+        .bind(note)
+        .execute(&mut tx)
+        .await
+        .unwrap();
+    drop(tx);
+
+    let mut once = cluster.shard(&note).primary_once().await.unwrap();
+    assert_eq!(read(&mut once, note).await, None);
+}
+
+/// PostgreSQL answers the commit of a failed transaction with a silent rollback.
+#[tokio::test]
+async fn a_commit_after_a_failed_statement_is_no_success() {
+    let cluster = support::cluster().await;
+    let note = OrderId::new(Slot::draw());
+    write(&cluster, note, "first").await;
+
+    let mut tx = cluster.begin(&note).await.unwrap();
+    let error = sqlx::query("insert into notes (slot, note_id, body) values ($1, $2, 'x')")
+        .bind(note.slot().to_db())
+        .bind(note)
+        .execute(&mut tx)
+        .await
+        .unwrap_err();
+    let committed = tx.commit().await;
+
+    assert_eq!(Error::from(error).constraint(), Some("notes_pkey"));
+    assert!(matches!(committed, Err(Error::Failed)));
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_is_unknown_and_not_cancelled() {
+    let cluster = support::cluster().await;
+    let note = OrderId::new(Slot::draw());
+
+    let mut tx = cluster.begin(&note).await.unwrap();
+    sqlx::query("insert into slow_notes (slot, note_id) values ($1, $2)")
+        .bind(note.slot().to_db())
+        .bind(note)
+        .execute(&mut tx)
+        .await
+        .unwrap();
+    let unknown = tx.commit().await;
+
+    let status = tonic::Status::from(unknown.unwrap_err());
+    assert_eq!(
+        chassis::fault::reason(&status).as_deref(),
+        Some("COMMIT_UNKNOWN")
+    );
+    let committed = async || {
+        let mut once = cluster.shard(&note).primary_once().await.unwrap();
+        sqlx::query_scalar::<_, i32>("select 1 from slow_notes where slot = $1 and note_id = $2")
+            .bind(note.slot().to_db())
+            .bind(note)
+            .fetch_optional(&mut once)
+            .await
+            .unwrap()
+    };
+    testkit::eventually(Duration::from_secs(10), committed).await;
+}
+
+#[tokio::test]
+async fn a_fenced_slot_is_refused_until_the_fence_is_lifted() {
+    let cluster = support::cluster().await;
+    let user = UserId::new(Slot::new(77).unwrap());
+    let mut owner = owner_of(user.slot()).await;
+    sqlx::query("update slot_owner set state = 'fenced', epoch = epoch + 1 where slot = $1")
+        .bind(user.slot().to_db())
+        .execute(&mut owner)
+        .await
+        .unwrap();
+
+    let refused = cluster.begin(&user).await;
+    sqlx::query("update slot_owner set state = 'active', epoch = epoch - 1 where slot = $1")
+        .bind(user.slot().to_db())
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let accepted = cluster.begin(&user).await;
+
+    let status = tonic::Status::from(refused.unwrap_err());
+    assert_eq!(
+        chassis::fault::reason(&status).as_deref(),
+        Some("SLOT_FENCED")
+    );
+    accepted.unwrap().commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_follows_its_slot_to_the_next_map() {
+    let cluster = support::cluster().await;
+    let user = UserId::new(Slot::new(78).unwrap());
+    let slot = user.slot().to_db();
+    let mut owner = owner_of(user.slot()).await;
+    sqlx::query("update slot_owner set epoch = epoch + 1 where slot = $1")
+        .bind(slot)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    sqlx::query(
+        "insert into slot_map (version, slot, shard, epoch)
+        select version + 1, slot, shard, epoch + (slot = $1)::int
+        from slot_map
+        where version = (select max(version) from slot_map)",
+    )
+    .bind(slot)
+    .execute(&mut owner)
+    .await
+    .unwrap();
+
+    let position = cluster.begin(&user).await.unwrap().commit().await.unwrap();
+
+    assert!(position.map_version > 1);
+}
+
+/// Mutant: the guard folded into a statement is skipped whenever that statement matches no row.
+#[tokio::test]
+async fn a_guard_folded_into_a_statement_would_let_writes_through_a_fence() {
+    let slot = Slot::new(79).unwrap();
+    let mut owner = owner_of(slot).await;
+    let mut fenced = owner.begin().await.unwrap();
+    sqlx::query("update slot_owner set state = 'fenced' where slot = $1")
+        .bind(slot.to_db())
+        .execute(&mut *fenced)
+        .await
+        .unwrap();
+
+    let folded = sqlx::query(
+        "update notes set body = 'x'
+        from slot_guard($1, 1)
+        where slot = $1 and note_id = $2",
+    )
+    .bind(slot.to_db())
+    .bind(OrderId::new(slot))
+    .execute(&mut *fenced)
+    .await;
+    let opening = sqlx::query("select slot_guard($1, 1)")
+        .bind(slot.to_db())
+        .execute(&mut *fenced)
+        .await;
+
+    assert!(folded.is_ok(), "the mutant passes the fence");
+    let refused = opening.unwrap_err();
+    assert_eq!(
+        refused.as_database_error().unwrap().code().as_deref(),
+        Some("SH001")
+    );
+}
+
+#[tokio::test]
+async fn callers_beyond_the_pool_are_turned_away_after_the_wait() {
+    let cluster = support::cluster_with(&["--pool-size=1", "--pool-wait-ms=50"]).await;
+    let user = UserId::new(Slot::draw());
+    let held = cluster.begin(&user).await.unwrap();
+
+    let refused = cluster.begin(&user).await;
+    held.rollback().await;
+    let accepted = testkit::eventually(Duration::from_secs(5), async || {
+        cluster.begin(&user).await.ok()
+    });
+
+    assert!(matches!(refused, Err(Error::Busy { .. })));
+    accepted.await.rollback().await;
+}
+
+#[tokio::test]
+async fn a_crowd_opens_no_more_connections_than_the_pool_has() {
+    let cluster = support::cluster_of("budget", &["--pool-size=3", "--pool-wait-ms=10000"]).await;
+    let slot = Slot::new(5).unwrap();
+    let mut owner = owner_of(slot).await;
+
+    let crowd = (0..200).map(|_| write(&cluster, OrderId::new(slot), "crowd"));
+    join_all(crowd).await;
+    let opened: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity
+        where application_name = 'budget' and datname = current_database()",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+
+    assert!((1..=3).contains(&opened), "{opened}");
+}
+
+#[tokio::test]
+async fn a_shard_that_is_down_leaves_the_other_alone() {
+    let databases = &support::fixture().await.databases;
+    let (a, b) = databases.shards.split_once(',').unwrap();
+    let (_, b_database) = b.rsplit_once('/').unwrap();
+    let cluster = support::cluster_with(&[
+        &format!("--shards={a},b=postgres://order@127.0.0.1:1/{b_database}"),
+        "--replicas=",
+        "--direct=",
+    ])
+    .await;
+
+    let down = cluster.begin(&UserId::new(Slot::new(900).unwrap())).await;
+    let again_at = Instant::now();
+    let again = cluster.begin(&UserId::new(Slot::new(900).unwrap())).await;
+    let refused_within = again_at.elapsed();
+    let other = cluster.begin(&UserId::new(Slot::new(6).unwrap())).await;
+
+    assert!(matches!(down, Err(Error::ShardDown { .. })));
+    assert!(matches!(again, Err(Error::ShardDown { .. })));
+    assert!(refused_within < Duration::from_millis(100));
+    other.unwrap().rollback().await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_closed_are_replaced_unseen() {
+    let cluster = support::cluster().await;
+    let user = UserId::new(Slot::draw());
+    cluster.begin(&user).await.unwrap().rollback().await;
+    let mut once = cluster.shard(&user).primary_once().await.unwrap();
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut once)
+        .await
+        .unwrap();
+    drop(once);
+    // The service's role may end its own backends.
+    let killed = async || {
+        let mut once = cluster.shard(&user).primary_once().await.ok()?;
+        let other: bool =
+            sqlx::query_scalar("select pg_backend_pid() <> $1 and pg_terminate_backend($1)")
+                .bind(backend)
+                .fetch_one(&mut once)
+                .await
+                .ok()?;
+        other.then_some(())
+    };
+    let held = cluster.begin(&user).await;
+    testkit::eventually(Duration::from_secs(5), killed).await;
+    drop(held);
+
+    let opened = cluster.begin(&user).await;
+
+    opened.unwrap().rollback().await;
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    let settings = support::settings(&support::flags().await);
+
+    let again = tokio::join!(
+        support::migrate(&settings.storage),
+        support::migrate(&settings.storage)
+    );
+
+    assert!(again.0.is_ok() && again.1.is_ok(), "{again:?}");
+}

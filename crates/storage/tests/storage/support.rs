@@ -1,0 +1,126 @@
+use chassis::Chassis;
+use clap::Parser;
+use sqlx::PgConnection;
+use sqlx::migrate::Migrator;
+use storage::Cluster;
+use testkit::{Databases, Fixture, Service};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use types::{OrderId, Slot, UserId};
+
+static NOTES: Migrator = sqlx::migrate!("tests/storage/migrations");
+
+#[derive(Parser)]
+pub struct Settings {
+    #[command(flatten)]
+    pub chassis: chassis::Config,
+    #[command(flatten)]
+    pub storage: storage::Config,
+}
+
+pub fn settings(flags: &[String]) -> Settings {
+    let program = [
+        "order".to_owned(),
+        "--caller-secret=0123456789abcdef0123456789abcdef".to_owned(),
+    ];
+    Settings::parse_from(program.iter().chain(flags))
+}
+
+pub async fn migrate(config: &storage::Config) -> Result<(), storage::Error> {
+    let migrations = [
+        ("storage_migrations", &storage::MIGRATIONS),
+        ("notes_migrations", &NOTES),
+    ];
+    storage::migrate("order", config, &migrations).await
+}
+
+pub async fn fixture() -> &'static Fixture {
+    let migrated = async |databases: Databases| {
+        let flags = [
+            format!("--shards={}", databases.shards),
+            format!("--direct={}", databases.direct),
+        ];
+        Ok(migrate(&settings(&flags).storage).await?)
+    };
+    testkit::fixture(Service::Order, migrated).await
+}
+
+/// Flags that point at the test's databases, without the ones that storage does not have.
+pub async fn flags() -> Vec<String> {
+    let fixture = fixture().await;
+    vec![
+        format!("--shards={}", fixture.databases.shards),
+        format!("--replicas={}", fixture.databases.replicas),
+        format!("--direct={}", fixture.databases.direct),
+        format!("--redis-url={}", fixture.redis_url),
+    ]
+}
+
+pub async fn chassis(service: &'static str, settings: &Settings) -> Chassis {
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shutdown = CancellationToken::new();
+    Chassis::start(service, &settings.chassis, admin, shutdown).unwrap()
+}
+
+/// A cluster on the test's databases; further flags replace those of the same name.
+pub async fn cluster_of(service: &'static str, further: &[&str]) -> Cluster<UserId> {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let replaced: Vec<_> = further.iter().map(|flag| name(flag)).collect();
+    let mut flags = flags().await;
+    flags.retain(|flag| !replaced.contains(&name(flag)));
+    flags.extend(further.iter().map(|flag| (*flag).to_owned()));
+    let settings = settings(&flags);
+    let chassis = chassis(service, &settings).await;
+    Cluster::connect(&chassis, &settings.storage).await.unwrap()
+}
+
+pub async fn cluster_with(further: &[&str]) -> Cluster<UserId> {
+    cluster_of("order", further).await
+}
+
+pub async fn cluster() -> Cluster<UserId> {
+    cluster_with(&[]).await
+}
+
+/// A connection past the cluster to the primary that holds the slot, as the database's owner.
+pub async fn owner_of(slot: Slot) -> PgConnection {
+    use sqlx::Connection as _;
+    let direct = &fixture().await.databases.direct;
+    let shard = if slot.get() < 512 { 0 } else { 1 };
+    let (_, dsn) = direct
+        .split(',')
+        .nth(shard)
+        .unwrap()
+        .split_once('=')
+        .unwrap();
+    PgConnection::connect(dsn).await.unwrap()
+}
+
+pub async fn write(cluster: &Cluster<UserId>, note: OrderId, body: &str) -> chassis::Position {
+    let mut tx = cluster.begin(&note).await.unwrap();
+    sqlx::query(
+        "insert into notes (slot, note_id, body) values ($1, $2, $3)
+        on conflict (slot, note_id) do update set
+            body = excluded.body,
+            version = notes.version + 1",
+    )
+    .bind(tx.slot().to_db())
+    .bind(note)
+    .bind(body)
+    .execute(&mut tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap()
+}
+
+pub async fn read(
+    executor: impl sqlx::Executor<'_, Database = sqlx::Postgres>,
+    note: OrderId,
+) -> Option<String> {
+    sqlx::query_scalar("select body from notes where slot = $1 and note_id = $2")
+        .bind(note.slot().to_db())
+        .bind(note)
+        .fetch_optional(executor)
+        .await
+        .unwrap()
+}

@@ -1,0 +1,38 @@
+use chassis::{Listeners, settings, shutdown, telemetry};
+use clap::{Parser, Subcommand};
+use order::Config;
+
+const PORT: u16 = 9003;
+
+/// Carts, checkout and orders.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Default, Subcommand)]
+enum Command {
+    /// Answer calls until told to stop.
+    #[default]
+    Serve,
+    /// Bring every shard's tables to this version.
+    Migrate,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Cli { command, config } = settings::parse("ORDER");
+    let _telemetry = telemetry::init("order", &config.chassis)?;
+    match command.unwrap_or_default() {
+        Command::Migrate => order::migrate(config).await,
+        Command::Serve => {
+            let listeners = Listeners::bind(&config.chassis, PORT).await?;
+            order::serve(config, listeners, shutdown::on_signal()?).await
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The order service as its callers see it, on real databases.
+
+#[path = "api/harness.rs"]
+mod harness;
+#[path = "api/peers.rs"]
+mod peers;
+
+#[path = "api/carts.rs"]
+mod carts;
+#[path = "api/life.rs"]
+mod life;
+#[path = "api/orders.rs"]
+mod orders;

@@ -1,0 +1,119 @@
+//! Accounts: e-mail, password, sessions, addresses, and the mails about orders.
+
+mod accounts;
+mod address;
+mod config;
+mod error;
+mod events;
+mod grpc;
+mod mail;
+mod mailer;
+mod passwords;
+mod session;
+mod store;
+mod user;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ::events::dead_letters::{self, Command as DeadLetters};
+use ::events::{Consumers, Relay};
+use anyhow::Context as _;
+use auth::Role;
+use chassis::{Chassis, Listeners};
+use proto::user::v1::user_service_server::UserServiceServer;
+use storage::Cluster;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use types::UserId;
+
+use crate::accounts::Accounts;
+pub use crate::config::Config;
+use crate::error::Error;
+use crate::events::{Reactions, TOPICS};
+use crate::grpc::Grpc;
+use crate::mailer::Mailer;
+use crate::store::Store;
+use crate::user::NewUser;
+
+pub const NAME: &str = "user";
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Serves until shutdown.
+pub async fn serve(
+    config: Config,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let chassis = Chassis::start(NAME, &config.chassis, listeners.admin, shutdown)?;
+    let cluster = Cluster::connect(&chassis, &config.storage).await?;
+    let store = Store::new(cluster.clone());
+    let accounts = Accounts::new(&config, store.clone())?;
+    let mailer = Mailer::new(store.clone(), &config.mail_dir, &config.mail_from);
+    chassis.tasks().spawn_worker(mailer.run(chassis.shutdown()));
+    Relay::start(&chassis, &config.events, &cluster)?;
+    let reactions = Arc::new(Reactions);
+    Consumers::start(&chassis, &config.events, &cluster, NAME, &TOPICS, reactions)?;
+    let grpc = UserServiceServer::new(Grpc { accounts, store });
+    chassis
+        .serve_grpc(listeners.main, grpc::permissions(), Routes::new(grpc))
+        .await
+}
+
+/// Brings every shard to the newest schema.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let migrations = [
+        ("storage_migrations", &storage::MIGRATIONS),
+        ("events_migrations", &::events::MIGRATIONS),
+        ("user_migrations", &MIGRATIONS),
+    ];
+    Ok(storage::migrate(NAME, &config.storage, &migrations).await?)
+}
+
+/// Shows or replays the events that wait; answers with the text to show.
+pub async fn dead_letters(config: &Config, command: &DeadLetters) -> anyhow::Result<String> {
+    let cluster = connect(config).await?;
+    Ok(dead_letters::run(command, &cluster, NAME).await?)
+}
+
+/// Makes an account that may do what staff may.
+pub async fn create_staff(
+    config: &Config,
+    email: &str,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<()> {
+    let new = NewUser::parse(email, password, name).map_err(|faults| {
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.field, fault.detail))
+            .collect();
+        anyhow::anyhow!(faults.join("; "))
+    })?;
+    let accounts = Accounts::new(config, Store::new(connect(config).await?))?;
+    match accounts.register(new, Role::Staff).await {
+        Err(Error::EmailTaken) => anyhow::bail!("--email: {}", Error::EmailTaken),
+        outcome => outcome.map(drop).map_err(Into::into),
+    }
+}
+
+/// Writes a new private key for access tokens; `out` must not exist.
+pub fn create_keys(out: &Path) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let keys = auth::generate_keys()?;
+    let mut options = std::fs::OpenOptions::new();
+    // Readable by its owner alone.
+    let file = options.write(true).create_new(true).mode(0o600).open(out);
+    let mut file = file.with_context(|| format!("--out {}", out.display()))?;
+    Ok(file.write_all(keys.as_bytes())?)
+}
+
+/// For a command that ends by itself.
+async fn connect(config: &Config) -> anyhow::Result<Cluster<UserId>> {
+    let admin = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let chassis = Chassis::start(NAME, &config.chassis, admin, CancellationToken::new())?;
+    Ok(Cluster::connect(&chassis, &config.storage).await?)
+}
