@@ -6,7 +6,7 @@ DEVSTACK := $(TARGET)/debug/devstack
 BUILD := cargo build --workspace --all-features
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit
 
-.PHONY: up down reset status order verify jaeger chaos-events test lint build tools
+.PHONY: up down reset status order verify jaeger test lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -28,9 +28,6 @@ verify: ## check stock, money, orders and events across all services and shards
 
 jaeger: ## build and start Jaeger, and send it every trace
 	$(DEVSTACK) jaeger
-
-chaos-events: build ## kill the broker and every consumer 20 times during 1,000 orders
-	$(DEVSTACK) chaos-events
 
 test: build ## all tests, on one set of real servers
 	$(DEVSTACK) --home $(TARGET)/testkit test-servers start

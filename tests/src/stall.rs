@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use devstack::platform::Platform;
+use devstack::service::{Service, Shard};
 use devstack::shop::{Refusal, Shop};
-use devstack::{staff, verify};
+use devstack::{postgres, staff, verify, wait};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::eventually;
 
 /// How long an order may take to settle after the last fault.
 pub const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Replicas are half a second late.
+const REPLICA_LIMIT: Duration = Duration::from_secs(20);
 
 /// One product of one variant, in one warehouse.
 pub struct Stall {
@@ -45,7 +49,30 @@ impl Stall {
             product_id: product["id"].as_str().context("a product's id")?.to_owned(),
         };
         stall.stock(on_hand).await?;
+        stall.wait_for_replicas().await?;
         Ok(stall)
+    }
+
+    /// Until then customers may be told that no such thing is sold: they have not seen it yet.
+    async fn wait_for_replicas(&self) -> anyhow::Result<()> {
+        let sold = [(Service::Product, "variants"), (Service::Inventory, "stock")];
+        let known = async |service: Service, table: &str| {
+            let database = self.platform.database(service);
+            let select = format!("select sku from {table} where sku = '{}'", self.sku);
+            let script = format!("\\connect {database}\n{select}");
+            for shard in Shard::ALL {
+                let port = self.platform.ports.replica(shard);
+                if !postgres::psql(port, &[], &script).await?.is_empty() {
+                    return Ok(());
+                }
+            }
+            bail!("no replica has {} in {table}", self.sku)
+        };
+        for (service, table) in sold {
+            let replicated = async || known(service, table).await;
+            wait::until("replication", REPLICA_LIMIT, replicated).await?;
+        }
+        Ok(())
     }
 
     pub async fn stock(&self, on_hand: i64) -> anyhow::Result<()> {
@@ -178,14 +205,14 @@ pub fn random() -> u64 {
 /// Runs a script on both shards of a service, as a superuser.
 pub async fn run_sql(
     platform: &Platform,
-    service: devstack::service::Service,
+    service: Service,
     script: &str,
 ) -> anyhow::Result<Vec<String>> {
     let mut answers = Vec::new();
-    for shard in devstack::service::Shard::ALL {
+    for shard in Shard::ALL {
         let port = platform.ports.primary(shard);
         let script = format!("\\connect {}\n{script}", platform.database(service));
-        answers.push(devstack::postgres::psql(port, &[], &script).await?);
+        answers.push(postgres::psql(port, &[], &script).await?);
     }
     Ok(answers)
 }

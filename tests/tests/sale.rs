@@ -12,7 +12,7 @@ use tests::stall::{Stall, run_sql};
 
 const BUYERS: usize = 200;
 const UNITS: i64 = 50;
-const CONCURRENCY: usize = 32;
+const CONCURRENCY: usize = 16;
 
 async fn sell(stall: &Stall) -> Vec<Result<Value, Refusal>> {
     let buyers = stream::iter(0..BUYERS).map(async |_| stall.buyer(1).await.unwrap());

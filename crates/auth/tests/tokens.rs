@@ -88,7 +88,8 @@ fn forged_and_malformed_tokens_are_refused() {
 
 #[test]
 fn after_a_rotation_tokens_of_both_keys_are_verified_and_the_first_signs() {
-    let keys = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()["keys"][0].clone();
+    let keys =
+        |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()["keys"][0].clone();
     let (old, new) = (generate_keys().unwrap(), generate_keys().unwrap());
     let both = serde_json::json!({ "keys": [keys(&new), keys(&old)] }).to_string();
     let token = |set: &str| {
@@ -115,6 +116,9 @@ fn a_set_that_signs_nothing_is_refused() {
     let public = signer().jwks().unwrap();
 
     for set in ["", "{}", r#"{"keys":[]}"#, public.as_str()] {
-        assert!(matches!(Signer::from_jwks(set), Err(Error::KeySet(_))), "{set}");
+        assert!(
+            matches!(Signer::from_jwks(set), Err(Error::KeySet(_))),
+            "{set}"
+        );
     }
 }

@@ -224,22 +224,25 @@ impl Inner {
         let result = match answered {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
-                backend.eject();
                 let failed = Status::from_error(error.into());
-                Err(Status::unavailable(format!(
-                    "{}: {}",
-                    self.peer,
-                    failed.message()
-                )))
+                if failed.code() == Code::Cancelled {
+                    // tonic keeps the `grpc-timeout` that it sends itself, and ends before we do.
+                    Err(self.late())
+                } else {
+                    backend.eject();
+                    let text = format!("{}: {}", self.peer, failed.message());
+                    Err(Status::unavailable(text))
+                }
             }
-            Err(_) => Err(Status::deadline_exceeded(format!(
-                "{} did not answer in time",
-                self.peer
-            ))),
+            Err(_) => Err(self.late()),
         };
         let failed = failure(&result).is_some_and(|status| counts_against_service(&status));
         self.breaker.record(!failed, Instant::now().into_std());
         result
+    }
+
+    fn late(&self) -> Status {
+        Status::deadline_exceeded(format!("{} did not answer in time", self.peer))
     }
 
     fn end(

@@ -4,7 +4,6 @@ mod goods;
 
 use std::collections::HashSet;
 use std::fs;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,12 +13,10 @@ use serde_json::{Value, json};
 
 use crate::catalogue::goods::{CATEGORIES, Product};
 use crate::platform::Platform;
-use crate::shop::{Refusal, Shop, list, text};
+use crate::shop::{Shop, list, status, text};
 
 /// More would meet a service's pool of connections at its end.
 const CONCURRENCY: usize = 6;
-const TRIES_MAX: u32 = 10;
-const RETRY_PAUSE: Duration = Duration::from_millis(300);
 const LOW_STOCK_THRESHOLD: i64 = 10;
 const PAGE_SIZE: usize = 100;
 
@@ -63,9 +60,7 @@ pub async fn load(platform: &Platform) -> anyhow::Result<Loaded> {
     let shop = &shop;
     stream::iter(missing.iter().map(Ok))
         .try_for_each_concurrent(CONCURRENCY, async |product| {
-            unless_there(
-                patiently(async || shop.post("/api/products", &product.body).await).await,
-            )?;
+            shop.create("/api/products", &product.body).await?;
             put_stock(shop, product).await
         })
         .await?;
@@ -83,7 +78,7 @@ async fn create_categories(shop: &Shop) -> anyhow::Result<()> {
         .filter(|category| !there.contains(category.slug))
     {
         let body = json!({"slug": category.slug, "name": category.name});
-        unless_there(patiently(async || shop.post("/api/categories", &body).await).await)?;
+        shop.create("/api/categories", &body).await?;
     }
     Ok(())
 }
@@ -142,36 +137,7 @@ async fn put_stock(shop: &Shop, product: &Product) -> anyhow::Result<()> {
             "lowStockThreshold": LOW_STOCK_THRESHOLD,
             "policy": "reserve-on-order",
         });
-        patiently(async || shop.put(&path, &body).await).await?;
+        shop.put(&path, &body).await?;
     }
     Ok(())
-}
-
-/// Tries again while the shop is too busy: a first start is the worst moment of a machine.
-async fn patiently(call: impl AsyncFn() -> anyhow::Result<Value>) -> anyhow::Result<Value> {
-    let mut tries = 1;
-    loop {
-        match call().await {
-            Err(error)
-                if tries < TRIES_MAX && status(&error) == Some(StatusCode::SERVICE_UNAVAILABLE) =>
-            {
-                tries += 1;
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-fn unless_there(answer: anyhow::Result<Value>) -> anyhow::Result<()> {
-    match answer {
-        Err(error) if status(&error) == Some(StatusCode::CONFLICT) => Ok(()),
-        other => other.map(drop),
-    }
-}
-
-fn status(error: &anyhow::Error) -> Option<StatusCode> {
-    error
-        .downcast_ref::<Refusal>()
-        .map(|refusal| refusal.status)
 }

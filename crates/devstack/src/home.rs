@@ -71,11 +71,13 @@ impl Home {
         self.root.join("state.json")
     }
 
-    pub(crate) fn keys(&self) -> PathBuf {
+    /// The private keys that access tokens are signed with.
+    pub fn keys(&self) -> PathBuf {
         self.root.join("keys.json")
     }
 
-    pub(crate) fn caller_secret(&self) -> PathBuf {
+    /// What services sign callers with, between each other.
+    pub fn caller_secret(&self) -> PathBuf {
         self.root.join("caller-secret")
     }
 

@@ -29,11 +29,15 @@ const CLUSTER_ID: &str = "Y2xvdWRyZXRhaWwtbG9jYQ";
 
 /// Fetches the broker's jars once for the checkout.
 pub(crate) async fn install() -> anyhow::Result<()> {
+    if is_installed() {
+        return Ok(());
+    }
     let libs = libs();
     let tools = libs.parent().map(Path::to_path_buf).unwrap_or_default();
     fs::create_dir_all(&tools)?;
     let lock = File::create(tools.join("lock"))?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+    // Somebody else may have fetched them meanwhile.
     if is_installed() {
         return Ok(());
     }

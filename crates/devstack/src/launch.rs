@@ -31,12 +31,14 @@ pub async fn start(
         sleep(POLL).await;
     }
     let mut child = None;
-    if State::current(home).is_none() {
+    let mut told = 0;
+    if let Some(state) = State::current(home) {
+        told = state.steps.len();
+    } else {
         // The last words of an older supervisor would be taken for the new one's.
         let _ = fs::remove_file(home.state());
         child = Some(spawn(devstack, home, options)?);
     }
-    let mut told = 0;
     loop {
         let ended = match &mut child {
             // It ends at once where another one was quicker; then that one is followed.
@@ -45,9 +47,7 @@ pub async fn start(
         };
         let state = State::last(home);
         if let Some(state) = &state {
-            for step in state.steps.iter().skip(told) {
-                on_step(step);
-            }
+            state.steps.iter().skip(told).for_each(&mut on_step);
             told = state.steps.len();
         }
         match state.as_ref().map(|state| (state, &state.phase)) {

@@ -4,10 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+const TRIES_MAX: u32 = 10;
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// One user of the API; signed in after [`Shop::login`].
 #[derive(Clone, Debug)]
@@ -60,51 +62,119 @@ impl Shop {
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(Method::GET, path, |request| request).await
+        self.insist(&Call::new(Method::GET, path)).await
     }
 
+    /// A write that counts each time: it is tried once.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(Method::POST, path, |request| request.json(body))
+        self.send(&Call::new(Method::POST, path).with_body(body))
             .await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(Method::PUT, path, |request| request.json(body))
+        self.insist(&Call::new(Method::PUT, path).with_body(body))
             .await
     }
 
-    /// A write that may be repeated under the same key.
+    /// A write that has one effect under one key, however often it is sent.
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
-        let keyed = |request: RequestBuilder| request.header("Idempotency-Key", key).json(body);
-        self.send(Method::POST, path, keyed).await
+        let call = Call::new(Method::POST, path).with_body(body);
+        self.insist(&Call {
+            key: Some(key),
+            ..call
+        })
+        .await
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> anyhow::Result<Value> {
-        let call = format!("{method} {path}");
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+    /// Makes something that has a name of its own, unless it is there.
+    pub async fn create(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let call = Call::new(Method::POST, path).with_body(body);
+        match self.insist(&call).await {
+            Err(error) if status(&error) == Some(StatusCode::CONFLICT) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Tries again while the shop is too busy: for calls that may be repeated.
+    async fn insist(&self, call: &Call<'_>) -> anyhow::Result<Value> {
+        let mut tries = 1;
+        loop {
+            match self.send(call).await {
+                Err(error) if tries < TRIES_MAX && is_busy(&error) => tries += 1,
+                answer => return answer,
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn send(&self, call: &Call<'_>) -> anyhow::Result<Value> {
+        let Call { method, path, .. } = call;
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(method.clone(), url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = fill(request).send().await.with_context(|| call.clone())?;
+        if let Some(key) = call.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = call.body {
+            request = request.json(body);
+        }
+        let name = || format!("{method} {path}");
+        let answer = request.send().await.with_context(name)?;
         let status = answer.status();
-        let body = answer.bytes().await.with_context(|| call.clone())?;
+        let body = answer.bytes().await.with_context(name)?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if !status.is_success() {
-            let problem = body;
-            return Err(Refusal {
-                call,
+            let refusal = Refusal {
+                call: name(),
                 status,
-                problem,
-            }
-            .into());
+                problem: body,
+            };
+            return Err(refusal.into());
         }
         Ok(body)
     }
+}
+
+/// One request.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    key: Option<&'a str>,
+    body: Option<&'a Value>,
+}
+
+impl<'a> Call<'a> {
+    fn new(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            key: None,
+            body: None,
+        }
+    }
+
+    fn with_body(self, body: &'a Value) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+}
+
+/// With what status the shop refused; `None` for an error of another kind.
+pub(crate) fn status(error: &anyhow::Error) -> Option<StatusCode> {
+    error
+        .downcast_ref::<Refusal>()
+        .map(|refusal| refusal.status)
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(
+        status(error),
+        Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+    )
 }
 
 /// A text that the answer must have.

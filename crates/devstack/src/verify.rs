@@ -13,7 +13,8 @@ use types::OrderId;
 use uuid::Uuid;
 
 use crate::platform::Platform;
-pub use crate::verify::books::{Books, Finding};
+use crate::verify::books::Books;
+pub use crate::verify::books::Finding;
 pub use crate::verify::census::Census;
 
 /// How long a service may take to put things right before that is a finding, in seconds.
@@ -28,6 +29,16 @@ pub const GRACE_SECONDS: i64 = 60;
 /// When a database, Kafka or the provider cannot be read.
 pub async fn check(platform: &Platform, grace_seconds: i64) -> anyhow::Result<Vec<Finding>> {
     Ok(read(platform).await?.findings(grace_seconds))
+}
+
+/// The same for these orders alone, which must be settled by now.
+///
+/// # Errors
+///
+/// When a database, Kafka or the provider cannot be read.
+pub async fn check_orders(platform: &Platform, orders: &[OrderId]) -> anyhow::Result<Vec<Finding>> {
+    let orders = orders.iter().map(OrderId::uuid).collect();
+    Ok(read(platform).await?.findings_of(&orders))
 }
 
 /// The trace in which an order was placed; `None` when its shards do not have the order.

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt, stream};
+use types::OrderId;
 
 use crate::platform::Platform;
-use crate::walk::customer::{Customer, Placed};
+use crate::walk::customer::Customer;
+pub use crate::walk::customer::Placed;
 use crate::walk::events::EventLog;
 pub use crate::walk::receipt::Receipt;
 use crate::{trace, verify, wait};
@@ -75,7 +77,8 @@ pub async fn run(platform: &Platform, options: &Options) -> anyhow::Result<Recei
     let checked = Instant::now();
     let placed: Vec<&Placed> = orders.iter().map(|(placed, _)| placed).collect();
     let records = log.published(&placed).await?;
-    agree(platform, &placed).await?;
+    let order_ids: Vec<OrderId> = placed.iter().map(|order| order.order_id).collect();
+    agree(platform, &order_ids).await?;
     let mut traces = Vec::new();
     let mut mails = Vec::new();
     for order in &placed {
@@ -93,19 +96,14 @@ pub async fn run(platform: &Platform, options: &Options) -> anyhow::Result<Recei
 }
 
 /// Waits until stock, money and consumers agree on every one of the orders.
-async fn agree(platform: &Platform, orders: &[&Placed]) -> anyhow::Result<()> {
+async fn agree(platform: &Platform, orders: &[OrderId]) -> anyhow::Result<()> {
     wait::until("agreement on the orders", AGREE_LIMIT, async || {
-        for order in orders {
-            if verify::pick_lists(platform, order.order_id).await? == 0 {
-                bail!("order {} has no pick list", order.order_id);
+        for order_id in orders {
+            if verify::pick_lists(platform, *order_id).await? == 0 {
+                bail!("order {order_id} has no pick list");
             }
         }
-        let findings = verify::check(platform, 0).await?;
-        let about = |finding: &&verify::Finding| {
-            let id = finding.order_id;
-            id.is_none_or(|id| orders.iter().any(|order| order.order_id.uuid() == id))
-        };
-        match findings.iter().find(about) {
+        match verify::check_orders(platform, orders).await?.first() {
             None => Ok(()),
             Some(finding) => bail!("{finding}"),
         }

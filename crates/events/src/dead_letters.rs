@@ -69,7 +69,10 @@ impl fmt::Display for Parked {
             Some(at) => format!("next try at {at}"),
             None => "given up".to_owned(),
         };
-        write!(f, "{shard} {event_id} {kind} {key}: {attempts} tries, {next}: {reason}")
+        write!(
+            f,
+            "{shard} {event_id} {kind} {key}: {attempts} tries, {next}: {reason}"
+        )
     }
 }
 

@@ -29,7 +29,11 @@ impl Follower {
     /// Waits until everything that was in the topics at the start has been seen.
     pub async fn caught_up(&self) {
         // The sender ends at shutdown only, and then readiness no longer matters.
-        let _ = self.caught_up.clone().wait_for(|caught_up| *caught_up).await;
+        let _ = self
+            .caught_up
+            .clone()
+            .wait_for(|caught_up| *caught_up)
+            .await;
     }
 }
 
@@ -44,7 +48,10 @@ pub fn start(
 ) -> Result<Follower, Error> {
     let client: StreamConsumer = kafka::client(config, chassis.service())
         // Asked for by the library even where no group is joined.
-        .set("group.id", format!("{}{}", config.group_prefix, chassis.service()))
+        .set(
+            "group.id",
+            format!("{}{}", config.group_prefix, chassis.service()),
+        )
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "4096")
@@ -58,7 +65,9 @@ pub fn start(
         progress,
     };
     let shutdown = chassis.shutdown();
-    chassis.tasks().spawn_worker(following.run(on_event, shutdown));
+    chassis
+        .tasks()
+        .spawn_worker(following.run(on_event, shutdown));
     Ok(Follower { caught_up })
 }
 
@@ -79,7 +88,8 @@ impl Following {
         };
         loop {
             if ends.is_empty() {
-                self.progress.send_if_modified(|caught_up| !std::mem::replace(caught_up, true));
+                self.progress
+                    .send_if_modified(|caught_up| !std::mem::replace(caught_up, true));
             }
             let record = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -121,12 +131,17 @@ impl Following {
 
 /// Assigns every partition of the topics from the given age on; blocks.
 fn assign(client: &StreamConsumer, topics: &[String], since: Duration) -> KafkaResult<Ends> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let from = Offset::Offset(now.saturating_sub(since).as_millis() as i64);
     let mut times = TopicPartitionList::new();
     for topic in topics {
         let metadata = client.fetch_metadata(Some(topic), ASK_WITHIN)?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions());
         let before = times.count();
         for partition in partitions {
             times.add_partition_offset(topic, partition.id(), from)?;

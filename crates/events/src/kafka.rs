@@ -48,11 +48,7 @@ pub(crate) fn producer(config: &Config, service: &str) -> KafkaResult<FutureProd
 }
 
 /// CloudEvents attributes (Kafka binding, binary mode) with the version and the trace.
-pub(crate) fn headers(
-    event: &Received,
-    source: &str,
-    traceparent: Option<&str>,
-) -> OwnedHeaders {
+pub(crate) fn headers(event: &Received, source: &str, traceparent: Option<&str>) -> OwnedHeaders {
     let text = |value: &dyn ToString| Some(value.to_string());
     let attributes = [
         (ID, text(&event.id)),
@@ -78,10 +74,7 @@ fn header<'a>(record: &'a impl Message, name: &str) -> Option<&'a str> {
     std::str::from_utf8(found.value?).ok()
 }
 
-fn parsed<T: std::str::FromStr>(
-    record: &impl Message,
-    name: &'static str,
-) -> Result<T, NoEvent> {
+fn parsed<T: std::str::FromStr>(record: &impl Message, name: &'static str) -> Result<T, NoEvent> {
     let text = header(record, name).ok_or(NoEvent(name))?;
     text.parse().map_err(|_| NoEvent(name))
 }

@@ -136,7 +136,13 @@ impl<K: 'static> Member<K> {
         while let Err(error) = self.settle(record).await {
             let (partition, offset) = (record.partition(), record.offset());
             let reason = error.reason();
-            tracing::warn!(topic = record.topic(), partition, offset, reason, "event waits");
+            tracing::warn!(
+                topic = record.topic(),
+                partition,
+                offset,
+                reason,
+                "event waits"
+            );
             tokio::select! {
                 () = shutdown.cancelled() => return false,
                 () = sleep(pause) => {}
@@ -158,7 +164,9 @@ impl<K: 'static> Member<K> {
             }
             Ok(slots) => {
                 let topic = record.topic();
-                let topic = topic.strip_prefix(&self.config.topic_prefix).unwrap_or(topic);
+                let topic = topic
+                    .strip_prefix(&self.config.topic_prefix)
+                    .unwrap_or(topic);
                 self.reaction.settle(topic, &event, slots).await
             }
             Err(error) => self.dead_letter(record, &error).await,
@@ -180,7 +188,11 @@ impl<K: 'static> Member<K> {
         let letter = FutureRecord::to(&topic)
             .key(record.key().unwrap_or_default())
             .payload(record.payload().unwrap_or_default())
-            .headers(headers.insert(header("reason", &reason)).insert(header("origin", &origin)));
+            .headers(
+                headers
+                    .insert(header("reason", &reason))
+                    .insert(header("origin", &origin)),
+            );
         let new_producer = async || kafka::producer(&self.config, name);
         let producer = self.dead_letters.get_or_try_init(new_producer).await?;
         let sending = producer.send(letter, DEAD_LETTER_WITHIN);

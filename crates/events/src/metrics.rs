@@ -84,7 +84,9 @@ impl ConsumerMetrics {
                 };
                 // -1: the partition is another member's, or nothing is known of it yet.
                 if partition.consumer_lag_stored >= 0 {
-                    self.lag.get_or_create(&of).set(partition.consumer_lag_stored);
+                    self.lag
+                        .get_or_create(&of)
+                        .set(partition.consumer_lag_stored);
                 } else {
                     self.lag.remove(&of);
                 }

@@ -63,7 +63,11 @@ pub(crate) async fn park(
     attempts: i32,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
-    let wait = if attempts == 0 { Duration::ZERO } else { RETRY_AFTER };
+    let wait = if attempts == 0 {
+        Duration::ZERO
+    } else {
+        RETRY_AFTER
+    };
     sqlx::query(
         "insert into parked_events (
              slot, consumer, key, event_id, type, version, traceparent, created_at, payload,

@@ -108,7 +108,11 @@ impl<K: 'static> Reaction<K> {
                 }
             }
             // A key whose first event went through may have the next one due.
-            let pause = if retried == 0 { LOOK_FOR_DUE_EVERY } else { Duration::ZERO };
+            let pause = if retried == 0 {
+                LOOK_FOR_DUE_EVERY
+            } else {
+                Duration::ZERO
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -120,9 +124,12 @@ impl<K: 'static> Reaction<K> {
     async fn retry_due(&self, shard: &Shard) -> Result<usize, Error> {
         let mut retried = 0;
         for due in parked::due(shard, self.name).await? {
-            let retrying = self.retry(&due);
-            if Context::for_worker(self.name, None, WITHIN).scope(retrying).await? {
-                retried += 1;
+            let worker = Context::for_worker(self.name, None, WITHIN);
+            match worker.scope(self.retry(&due)).await {
+                Ok(true) => retried += 1,
+                Ok(false) => {}
+                // One slot may be fenced: the other keys need not wait for it.
+                Err(error) => tracing::warn!(key = due.key, %error, "a parked event waits"),
             }
         }
         Ok(retried)
@@ -140,7 +147,12 @@ impl<K: 'static> Reaction<K> {
         let (seq, attempts) = (parked.seq, parked.attempts + 1);
         let event = Received::from(parked);
         let span = self.span("parked", &event);
-        let Err(error) = self.consumer.on_event(&mut tx, &event).instrument(span).await else {
+        let Err(error) = self
+            .consumer
+            .on_event(&mut tx, &event)
+            .instrument(span)
+            .await
+        else {
             tx.commit().await?;
             return Ok(true);
         };

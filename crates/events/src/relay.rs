@@ -99,13 +99,21 @@ impl Relay {
         }
         if let Err(error) = self.publish(&batch).await {
             tx.rollback().await;
-            // What is still queued must not arrive after what the next attempt sends.
-            self.producer = kafka::producer(&self.config, self.service)?;
+            self.replace_producer().await?;
             return Err(error);
         }
         delete(&mut tx, &batch).await?;
         tx.commit().await?;
         Ok(batch.len())
+    }
+
+    /// What is still queued must not arrive after what the next attempt sends.
+    async fn replace_producer(&mut self) -> Result<(), Error> {
+        let new = kafka::producer(&self.config, self.service)?;
+        let old = std::mem::replace(&mut self.producer, new);
+        // It joins its thread. Should that panic, the queue is gone all the same.
+        let _ = tokio::task::spawn_blocking(move || drop(old)).await;
+        Ok(())
     }
 
     async fn publish(&self, batch: &[Pending]) -> Result<(), Error> {
@@ -127,7 +135,10 @@ impl Relay {
             .key(&event.key)
             .payload(&event.payload)
             .headers(headers);
-        let queued = self.producer.send_result(record).map_err(|(error, _)| error);
+        let queued = self
+            .producer
+            .send_result(record)
+            .map_err(|(error, _)| error);
         async move {
             let delivery = queued?;
             match delivery.await {

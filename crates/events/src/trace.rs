@@ -68,7 +68,13 @@ fn span_context(traceparent: &str) -> Option<SpanContext> {
     let span_id = SpanId::from_hex(parts.next()?).ok()?;
     let flags = u8::from_str_radix(parts.next()?, 16).ok()?;
     let state = TraceState::default();
-    Some(SpanContext::new(trace_id, span_id, TraceFlags::new(flags), true, state))
+    Some(SpanContext::new(
+        trace_id,
+        span_id,
+        TraceFlags::new(flags),
+        true,
+        state,
+    ))
 }
 
 #[cfg(test)]
@@ -81,7 +87,10 @@ mod tests {
 
         let context = span_context(text).unwrap();
 
-        assert_eq!(context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(
+            context.trace_id().to_string(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
         assert_eq!(context.span_id().to_string(), "b7ad6b7169203331");
         assert!(context.is_sampled());
         assert!(span_context("00-0af7651916cd43dd8448eb211c80319c").is_none());

@@ -43,22 +43,44 @@ pub async fn begin(
     key: &str,
     request_hash: [u8; 32],
 ) -> Result<Started, Error> {
+    claim(tx, scope, key, request_hash, None).await
+}
+
+/// [`begin`] and [`finish`] in one statement, for a request whose answer is known as it begins.
+pub async fn begin_answered(
+    tx: &mut WriteTx,
+    scope: Uuid,
+    key: &str,
+    request_hash: [u8; 32],
+    answer: &[u8],
+) -> Result<Started, Error> {
+    claim(tx, scope, key, request_hash, Some(answer)).await
+}
+
+async fn claim(
+    tx: &mut WriteTx,
+    scope: Uuid,
+    key: &str,
+    request_hash: [u8; 32],
+    answer: Option<&[u8]>,
+) -> Result<Started, Error> {
     let claimed = sqlx::query(
         "insert into idempotency_keys as known
-            (slot, scope_id, key, request_hash, state, locked_until, expires_at)
+            (slot, scope_id, key, request_hash, state, locked_until, expires_at, answer)
         values (
             $1,
             $2,
             $3,
             $4,
-            'in_progress',
+            case when $7::bytea is null then 'in_progress' else 'answered' end,
             now() + make_interval(secs => $5),
-            now() + make_interval(secs => $6)
+            now() + make_interval(secs => $6),
+            $7
         )
         on conflict (slot, scope_id, key) do update set
             request_hash = excluded.request_hash,
-            state = 'in_progress',
-            answer = null,
+            state = excluded.state,
+            answer = excluded.answer,
             locked_until = excluded.locked_until,
             expires_at = excluded.expires_at
         where known.expires_at < now()
@@ -72,6 +94,7 @@ pub async fn begin(
     .bind(request_hash.as_slice())
     .bind(LOCK.as_secs_f64())
     .bind(LIFETIME.as_secs_f64())
+    .bind(answer)
     .execute(&mut *tx)
     .await?;
     if claimed.rows_affected() == 1 {

@@ -41,7 +41,13 @@ impl Replica {
     /// Whether a snapshot opened within `patience` may hold everything up to `lsn`.
     pub(crate) fn may_reach(&self, lsn: u64, patience: Duration) -> bool {
         let known = self.known();
-        known.replayed >= lsn || known.lag.is_some_and(|lag| lag <= patience)
+        known.replayed >= lsn || known.lag.is_some_and(|lag| lag < patience)
+    }
+
+    /// Remembers until the next poll that a reader has waited this long in vain.
+    pub(crate) fn note_lag(&self, waited: Duration) {
+        let mut known = self.known();
+        known.lag = known.lag.map(|lag| lag.max(waited));
     }
 
     /// A snapshot with the timeline that it lies on. A replica that fails leaves the rotation.

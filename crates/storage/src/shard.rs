@@ -181,6 +181,7 @@ impl Shard {
                 return Ok(Some(replayed.snapshot));
             }
             if Instant::now() + REPLICA_PAUSE > give_up_at {
+                replica.note_lag(REPLICA_PATIENCE);
                 return Ok(None);
             }
             tokio::time::sleep(REPLICA_PAUSE).await;

@@ -24,6 +24,12 @@ use crate::template;
 /// A setting of one service: its name without the prefix, and its value.
 pub type Setting<'a> = (Service, &'a str, &'a str);
 
+/// Passwords that are cheap to check: tests register customers by the hundred.
+const CHEAP_PASSWORDS: [Setting<'static>; 2] = [
+    (Service::User, "PASSWORD_MEMORY_KIB", "64"),
+    (Service::User, "PASSWORD_PASSES", "1"),
+];
+
 /// A platform of its own; it ends with this value, or with the test's process.
 ///
 /// Processes that die are started again, as under `make up`. What a test does to them is on
@@ -90,7 +96,7 @@ impl System {
         let home = Home::open(folder)?;
         let reaper = Reaper::watch(devstack, &home)?;
         let platform = Platform::new(home, Ports::fixed());
-        for (service, name, value) in settings {
+        for (service, name, value) in CHEAP_PASSWORDS.iter().chain(settings) {
             platform.set(*service, name, Some(value))?;
         }
         let options = Options {

@@ -313,7 +313,7 @@ impl Cache {
 
     fn raise_product(&self, version: i64, names: &[&str]) {
         for name in names {
-            self.raise(Key::Product((*name).into()), version);
+            self.raise(Key::Product(types::normalise(name).into()), version);
         }
         self.generation.fetch_add(1, Ordering::AcqRel);
     }

@@ -113,7 +113,7 @@ impl NewItem {
 }
 
 /// The caller's cart.
-#[utoipa::path(get, path = "/api/cart", tag = "cart", security(("bearer" = []), ("cart" = [])),
+#[utoipa::path(get, path = "/api/cart", operation_id = "getCart", tag = "cart", security(("bearer" = []), ("cart" = [])),
     responses((status = 200, body = Cart)))]
 pub async fn get(
     State(gateway): State<Gateway>,
@@ -130,7 +130,7 @@ pub async fn get(
 }
 
 /// Empty the cart.
-#[utoipa::path(delete, path = "/api/cart", tag = "cart", security(("bearer" = []), ("cart" = [])),
+#[utoipa::path(delete, path = "/api/cart", operation_id = "clearCart", tag = "cart", security(("bearer" = []), ("cart" = [])),
     responses((status = 200, body = Cart)))]
 pub async fn clear(
     State(gateway): State<Gateway>,
@@ -148,7 +148,7 @@ pub async fn clear(
 
 /// Put something into the cart. The same SKU adds up. A guest's first item makes a cart and answers
 /// with its `X-Cart-Token`.
-#[utoipa::path(post, path = "/api/cart/items", tag = "cart", security(("bearer" = []), ("cart" = []), ()),
+#[utoipa::path(post, path = "/api/cart/items", operation_id = "addCartItem", tag = "cart", security(("bearer" = []), ("cart" = []), ()),
     request_body = NewItem, responses((status = 200, body = Cart, headers(("X-Cart-Token" = String)))))]
 pub async fn add_item(
     gateway: State<Gateway>,
@@ -159,7 +159,7 @@ pub async fn add_item(
 }
 
 /// As `POST /api/cart/items`.
-#[utoipa::path(post, path = "/api/cart/add", tag = "cart", security(("bearer" = []), ("cart" = []), ()),
+#[utoipa::path(post, path = "/api/cart/add", operation_id = "addToCart", tag = "cart", security(("bearer" = []), ("cart" = []), ()),
     request_body = NewItem, responses((status = 200, body = Cart, headers(("X-Cart-Token" = String)))))]
 pub async fn add(
     State(gateway): State<Gateway>,
@@ -188,7 +188,7 @@ pub async fn add(
 }
 
 /// Set an item's quantity.
-#[utoipa::path(patch, path = "/api/cart/items/{sku}", tag = "cart", security(("bearer" = []), ("cart" = [])),
+#[utoipa::path(patch, path = "/api/cart/items/{sku}", operation_id = "changeCartItem", tag = "cart", security(("bearer" = []), ("cart" = [])),
     params(("sku" = String, Path)), request_body = NewQuantity, responses((status = 200, body = Cart)))]
 pub async fn change_item(
     State(gateway): State<Gateway>,
@@ -211,7 +211,7 @@ pub async fn change_item(
 }
 
 /// Take an item out.
-#[utoipa::path(delete, path = "/api/cart/items/{sku}", tag = "cart", security(("bearer" = []), ("cart" = [])),
+#[utoipa::path(delete, path = "/api/cart/items/{sku}", operation_id = "removeCartItem", tag = "cart", security(("bearer" = []), ("cart" = [])),
     params(("sku" = String, Path)), responses((status = 200, body = Cart)))]
 pub async fn remove_item(
     State(gateway): State<Gateway>,

@@ -1,5 +1,8 @@
 use chassis::client::Endpoints;
 
+/// A build without optimisation needs several times longer for the same work.
+const READ_BUDGET_MS: u64 = if cfg!(debug_assertions) { 1_500 } else { 300 };
+
 /// Every setting of the gateway.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -38,7 +41,7 @@ pub struct Config {
     pub redis_url: String,
 
     /// How long a read may take, in milliseconds.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = READ_BUDGET_MS)]
     pub read_budget_ms: u64,
 
     /// How long a write or a checkout may take, in milliseconds; an order that is not confirmed by

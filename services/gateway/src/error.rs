@@ -12,6 +12,9 @@ use tonic::{Code, Status};
 
 use crate::problems::{self, Kind};
 
+/// The document's own members, which no refusal replaces.
+const DOCUMENT: [&str; 6] = ["type", "title", "status", "detail", "code", "errors"];
+
 /// How long a caller should wait when nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -38,7 +41,7 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// The document itself, for the API's description.
+/// Why a request was refused (RFC 9457).
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
@@ -179,6 +182,7 @@ fn members(mut metadata: std::collections::HashMap<String, String>) -> BTreeMap<
         let total = serde_json::json!({ "minorUnits": minor_units, "currency": currency });
         members.insert("total".to_owned(), total);
     }
+    metadata.retain(|name, _| !DOCUMENT.contains(&name.as_str()));
     for (name, text) in metadata {
         let value = match name.as_str() {
             "available" | "reserved" | "version" => {

@@ -106,10 +106,10 @@ pub fn on_panic(panic: Box<dyn Any + Send>) -> Response {
     Problem::new(&problems::INTERNAL).into_response()
 }
 
-/// Which web pages may call the API.
-pub fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
+/// Which web pages may call the API; `None`: none but our own.
+pub fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
     if origins.is_empty() {
-        return Ok(CorsLayer::new());
+        return Ok(None);
     }
     let allowed = if origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
@@ -142,11 +142,12 @@ pub fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
         .map(HeaderName::from_static)
         .into_iter()
         .chain([REPLAYED, consistency::HEADER]);
-    Ok(CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
         .allow_headers(AnyHeader)
-        .expose_headers(exposed.collect::<Vec<_>>()))
+        .expose_headers(exposed.collect::<Vec<_>>());
+    Ok(Some(layer))
 }
 
 #[cfg(test)]

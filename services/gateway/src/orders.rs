@@ -203,7 +203,7 @@ fn one(order: Option<v1::Order>) -> Result<Answer<Order>, Problem> {
 }
 
 /// Order what is in the cart. 201 when the order is confirmed, 202 while it is still being worked on.
-#[utoipa::path(post, path = "/api/orders", tag = "orders", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header)), request_body = NewOrder,
     responses((status = 201, body = Order, headers(("Location" = String))),
         (status = 202, body = Order, headers(("Location" = String)))))]
@@ -248,7 +248,7 @@ pub fn with_replayed(mut response: Response, replayed: bool) -> Response {
 }
 
 /// The customer's orders, newest first.
-#[utoipa::path(get, path = "/api/orders", tag = "orders", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/orders", operation_id = "listOrders", tag = "orders", security(("bearer" = [])),
     params(("status" = Option<String>, Query), ("cursor" = Option<String>, Query),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100)),
     responses((status = 200, body = Orders)))]
@@ -276,8 +276,8 @@ pub async fn list(
 }
 
 /// One order. Staff may read any.
-#[utoipa::path(get, path = "/api/orders/{id}", tag = "orders", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, body = Order, headers(("ETag" = String)))))]
+#[utoipa::path(get, path = "/api/orders/{id}", operation_id = "getOrder", tag = "orders", security(("bearer" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = Order)))]
 pub async fn get(
     State(gateway): State<Gateway>,
     _: SignedIn,
@@ -296,7 +296,7 @@ pub async fn get(
 }
 
 /// Cancel an order of which nothing is shipped.
-#[utoipa::path(post, path = "/api/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
     params(("id" = String, Path)), request_body = Cancellation, responses((status = 200, body = Order)))]
 pub async fn cancel(
     State(gateway): State<Gateway>,
@@ -320,7 +320,7 @@ pub async fn cancel(
 }
 
 /// What happened to an order.
-#[utoipa::path(get, path = "/api/orders/{id}/timeline", tag = "orders", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/orders/{id}/timeline", operation_id = "getOrderTimeline", tag = "orders", security(("bearer" = [])),
     params(("id" = String, Path)), responses((status = 200, body = Timeline)))]
 pub async fn timeline(
     State(gateway): State<Gateway>,

@@ -83,7 +83,7 @@ impl TryFrom<v1::Payment> for Payment {
 }
 
 /// The payment of one of the customer's orders. Staff may read any.
-#[utoipa::path(get, path = "/api/payments/{id}", tag = "payments", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/payments/{id}", operation_id = "getPayment", tag = "payments", security(("bearer" = [])),
     params(("id" = String, Path)), responses((status = 200, body = Payment)))]
 pub async fn get(
     State(gateway): State<Gateway>,
@@ -104,7 +104,7 @@ pub async fn get(
 }
 
 /// Give money back.
-#[utoipa::path(post, path = "/api/payments/{id}/refunds", tag = "payments", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/payments/{id}/refunds", operation_id = "refundPayment", tag = "payments", security(("bearer" = [])),
     params(("id" = String, Path), ("Idempotency-Key" = String, Header)), request_body = NewRefund,
     responses((status = 201, body = Operation)))]
 pub async fn refund(

@@ -70,7 +70,7 @@ kinds! {
         "The order `orderId` is rejected, its stock released and no money taken. Order again."
     TOO_LATE CONFLICT "too-late"
         "It is too late for this"
-        "`status` says how far the order is. A shipped order is refunded, not cancelled."
+        "`orderStatus` says how far the order is. A shipped order is refunded, not cancelled."
     BELOW_RESERVED CONFLICT "below-reserved"
         "Orders hold more than what would be left"
         "Release or ship those orders first, or leave at least what is reserved."

@@ -161,7 +161,7 @@ fn page(products: Vec<v1::Product>, next_cursor: String) -> Result<Read<Products
 }
 
 /// Products, newest first.
-#[utoipa::path(get, path = "/api/products", tag = "products",
+#[utoipa::path(get, path = "/api/products", operation_id = "listProducts", tag = "products",
     params(("category" = Option<String>, Query), ("cursor" = Option<String>, Query),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100)),
     responses((status = 200, body = Products)))]
@@ -198,7 +198,7 @@ const SORTS: [(&str, v1::Sort); 4] = [
 ];
 
 /// Search by text and filters. A filter on an attribute is `attribute.<name>=<value>`.
-#[utoipa::path(get, path = "/api/products/search", tag = "products",
+#[utoipa::path(get, path = "/api/products/search", operation_id = "searchProducts", tag = "products",
     params(("q" = Option<String>, Query), ("category" = Option<String>, Query),
         ("minPrice" = Option<i64>, Query, description = "In minor units"),
         ("maxPrice" = Option<i64>, Query, description = "In minor units"),
@@ -240,7 +240,7 @@ pub async fn search(
 }
 
 /// One product, by its id or its slug.
-#[utoipa::path(get, path = "/api/products/{id}", tag = "products",
+#[utoipa::path(get, path = "/api/products/{id}", operation_id = "getProduct", tag = "products",
     params(("id" = String, Path, description = "Its id or its slug"), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = Product, headers(("ETag" = String))), (status = 304)))]
 pub async fn get(
@@ -250,7 +250,8 @@ pub async fn get(
     query: Parameters,
 ) -> Result<Response, Problem> {
     query.end()?;
-    let key = Key::Product(id_or_slug.as_str().into());
+    // Slugs are found however they are spelt; events spell them as they are kept.
+    let key = Key::Product(types::normalise(&id_or_slug).into());
     let product = match id_or_slug.parse::<ProductId>() {
         Ok(id) => v1::get_product_request::Product::ProductId(id.to_string()),
         Err(_) => v1::get_product_request::Product::Slug(id_or_slug),
@@ -275,7 +276,7 @@ pub async fn get(
 }
 
 /// Offer a new product.
-#[utoipa::path(post, path = "/api/products", tag = "products", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/products", operation_id = "createProduct", tag = "products", security(("bearer" = [])),
     request_body = NewProduct,
     responses((status = 201, body = Product, headers(("Location" = String), ("ETag" = String)))))]
 pub async fn create(
@@ -306,7 +307,7 @@ pub async fn create(
 }
 
 /// Change a product that has the version of `If-Match`.
-#[utoipa::path(patch, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/products/{id}", operation_id = "changeProduct", tag = "products", security(("bearer" = [])),
     params(("id" = String, Path), ("If-Match" = String, Header)), request_body = ProductChange,
     responses((status = 200, body = Product, headers(("ETag" = String)))))]
 pub async fn change(
@@ -343,7 +344,7 @@ pub async fn change(
 }
 
 /// Stop selling a product that has the version of `If-Match`.
-#[utoipa::path(delete, path = "/api/products/{id}", tag = "products", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/products/{id}", operation_id = "deleteProduct", tag = "products", security(("bearer" = [])),
     params(("id" = String, Path), ("If-Match" = String, Header)), responses((status = 204)))]
 pub async fn delete(
     State(gateway): State<Gateway>,

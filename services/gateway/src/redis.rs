@@ -43,8 +43,8 @@ impl Redis {
             })
             .set_policy(ReconnectPolicy::new_constant(0, 200))
             .build()?;
-        // The handle is not needed: the client ends with the process.
-        let _ = client.connect();
+        // The task goes on without its handle, as long as the client lives.
+        drop(client.connect());
         Ok(Self {
             client,
             started: Instant::now(),

@@ -4,6 +4,7 @@
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Router, middleware};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -118,7 +119,7 @@ pub fn router(gateway: Gateway, metrics: Metrics) -> anyhow::Result<Router> {
         .layer(CatchPanicLayer::custom(manners::on_panic))
         .layer(encode::layer())
         .layer(middleware::from_fn(manners::apply))
-        .layer(cors)
+        .layer(option_layer(cors))
         .layer(middleware::from_fn_with_state(metrics, observe));
     Ok(router)
 }

@@ -113,7 +113,7 @@ impl From<v1::Stock> for Stock {
 }
 
 /// How much of a variant can be bought.
-#[utoipa::path(get, path = "/api/inventory/{sku}", tag = "inventory", params(("sku" = String, Path)),
+#[utoipa::path(get, path = "/api/inventory/{sku}", operation_id = "getAvailability", tag = "inventory", params(("sku" = String, Path)),
     responses((status = 200, body = Availability, headers(("ETag" = String))), (status = 304)))]
 pub async fn availability(
     State(gateway): State<Gateway>,
@@ -149,7 +149,7 @@ pub async fn availability(
 }
 
 /// Set what a warehouse has of a variant.
-#[utoipa::path(put, path = "/api/inventory/{sku}/warehouses/{warehouseId}", tag = "inventory",
+#[utoipa::path(put, path = "/api/inventory/{sku}/warehouses/{warehouseId}", operation_id = "putStock", tag = "inventory",
     security(("bearer" = [])),
     params(("sku" = String, Path), ("warehouseId" = String, Path), ("If-Match" = Option<String>, Header)),
     request_body = NewStock, responses((status = 200, body = Stock, headers(("ETag" = String)))))]
@@ -181,7 +181,7 @@ pub async fn put(
 }
 
 /// Correct what a warehouse has of a variant.
-#[utoipa::path(post, path = "/api/inventory/{sku}/adjustments", tag = "inventory", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/inventory/{sku}/adjustments", operation_id = "adjustStock", tag = "inventory", security(("bearer" = [])),
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)), request_body = NewAdjustment,
     responses((status = 201, body = Adjustment)))]
 pub async fn adjust(
@@ -213,7 +213,7 @@ pub async fn adjust(
 }
 
 /// What is running out.
-#[utoipa::path(get, path = "/api/inventory/low-stock", tag = "inventory", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/inventory/low-stock", operation_id = "listLowStock", tag = "inventory", security(("bearer" = [])),
     params(("cursor" = Option<String>, Query), ("limit" = Option<u32>, Query, minimum = 1, maximum = 100)),
     responses((status = 200, body = LowStock)))]
 pub async fn low(

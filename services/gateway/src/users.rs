@@ -151,7 +151,7 @@ impl From<v1::Tokens> for Tokens {
 }
 
 /// Register a customer.
-#[utoipa::path(post, path = "/api/users", tag = "users", request_body = NewUser,
+#[utoipa::path(post, path = "/api/users", operation_id = "registerUser", tag = "users", request_body = NewUser,
     responses((status = 201, body = User, headers(("Location" = String)))))]
 pub async fn register(
     State(gateway): State<Gateway>,
@@ -181,7 +181,7 @@ pub async fn register(
 }
 
 /// Log in. A guest's cart, named by its token, becomes part of the customer's.
-#[utoipa::path(post, path = "/api/auth/login", tag = "users", request_body = Credentials,
+#[utoipa::path(post, path = "/api/auth/login", operation_id = "logIn", tag = "users", request_body = Credentials,
     params(("X-Cart-Token" = Option<String>, Header)), responses((status = 200, body = Tokens)))]
 pub async fn log_in(
     State(gateway): State<Gateway>,
@@ -207,7 +207,7 @@ pub async fn log_in(
 }
 
 /// Exchange a refresh token. One that is used twice revokes its whole session.
-#[utoipa::path(post, path = "/api/auth/refresh", tag = "users", request_body = Refresh,
+#[utoipa::path(post, path = "/api/auth/refresh", operation_id = "refreshSession", tag = "users", request_body = Refresh,
     responses((status = 200, body = Tokens)))]
 pub async fn refresh(
     State(gateway): State<Gateway>,
@@ -228,7 +228,7 @@ pub async fn refresh(
 }
 
 /// End the session.
-#[utoipa::path(post, path = "/api/auth/logout", tag = "users", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/auth/logout", operation_id = "logOut", tag = "users", security(("bearer" = [])),
     responses((status = 204)))]
 pub async fn log_out(State(gateway): State<Gateway>, _: SignedIn) -> Result<StatusCode, Problem> {
     gateway.backends.user().logout(v1::LogoutRequest {}).await?;
@@ -237,7 +237,7 @@ pub async fn log_out(State(gateway): State<Gateway>, _: SignedIn) -> Result<Stat
 }
 
 /// The customer's own account.
-#[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/users/me", operation_id = "getUser", tag = "users", security(("bearer" = [])),
     responses((status = 200, body = User)))]
 pub async fn get(State(gateway): State<Gateway>, _: SignedIn) -> Result<Answer<User>, Problem> {
     let answer = gateway
@@ -250,7 +250,7 @@ pub async fn get(State(gateway): State<Gateway>, _: SignedIn) -> Result<Answer<U
 }
 
 /// Change the name or the password.
-#[utoipa::path(patch, path = "/api/users/me", tag = "users", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/users/me", operation_id = "changeUser", tag = "users", security(("bearer" = [])),
     request_body = UserChange, responses((status = 200, body = User)))]
 pub async fn change(
     State(gateway): State<Gateway>,
@@ -272,7 +272,7 @@ pub async fn change(
 }
 
 /// Erase the account's personal data. Its orders stay without them.
-#[utoipa::path(delete, path = "/api/users/me", tag = "users", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/users/me", operation_id = "eraseUser", tag = "users", security(("bearer" = [])),
     responses((status = 204)))]
 pub async fn erase(State(gateway): State<Gateway>, _: SignedIn) -> Result<StatusCode, Problem> {
     gateway
@@ -285,7 +285,7 @@ pub async fn erase(State(gateway): State<Gateway>, _: SignedIn) -> Result<Status
 }
 
 /// The customer's addresses.
-#[utoipa::path(get, path = "/api/users/me/addresses", tag = "users", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/users/me/addresses", operation_id = "listAddresses", tag = "users", security(("bearer" = [])),
     responses((status = 200, body = Addresses)))]
 pub async fn list_addresses(
     State(gateway): State<Gateway>,
@@ -307,7 +307,7 @@ pub async fn list_addresses(
 }
 
 /// Keep an address.
-#[utoipa::path(post, path = "/api/users/me/addresses", tag = "users", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/users/me/addresses", operation_id = "createAddress", tag = "users", security(("bearer" = [])),
     request_body = Address, responses((status = 201, body = SavedAddress, headers(("Location" = String)))))]
 pub async fn create_address(
     State(gateway): State<Gateway>,
@@ -332,7 +332,7 @@ pub async fn create_address(
 }
 
 /// Change an address.
-#[utoipa::path(patch, path = "/api/users/me/addresses/{id}", tag = "users", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/users/me/addresses/{id}", operation_id = "changeAddress", tag = "users", security(("bearer" = [])),
     params(("id" = String, Path)), request_body = AddressChange,
     responses((status = 200, body = SavedAddress)))]
 pub async fn change_address(
@@ -367,7 +367,7 @@ pub async fn change_address(
 }
 
 /// Forget an address.
-#[utoipa::path(delete, path = "/api/users/me/addresses/{id}", tag = "users", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/users/me/addresses/{id}", operation_id = "deleteAddress", tag = "users", security(("bearer" = [])),
     params(("id" = String, Path)), responses((status = 204)))]
 pub async fn delete_address(
     State(gateway): State<Gateway>,

@@ -1,5 +1,6 @@
 //! The API's description in git is the one that the code makes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// After an intended change: `UPDATE_OPENAPI=1 cargo test -p gateway --test openapi`.
@@ -21,4 +22,19 @@ fn the_description_in_git_is_up_to_date() {
         kept == made,
         "services/gateway/openapi.json is out of date: run with UPDATE_OPENAPI=1"
     );
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let description = serde_json::to_value(gateway::description()).unwrap();
+
+    let operations = description["paths"].as_object().unwrap().values();
+    let operations = operations.flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<&str> = operations
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+
+    let unique: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(unique.len(), names.len());
+    assert_eq!(names.len(), 37);
 }

@@ -57,7 +57,8 @@ impl From<Error> for Status {
                 fault::refuse(Code::FailedPrecondition, "KEY_IN_PROGRESS", detail, &[])
             }
             Error::InvalidCursor => {
-                fault::refuse(Code::InvalidArgument, "INVALID_CURSOR", detail, &[])
+                let field = [("field", "cursor".to_owned())];
+                fault::refuse(Code::InvalidArgument, "INVALID_CURSOR", detail, &field)
             }
             Error::StoredAnswer(error) => {
                 tracing::error!(%error, "a stored answer cannot be read");

@@ -34,7 +34,7 @@ pub(crate) enum Reserved {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub(crate) enum Claimed {
+pub(crate) enum Claim {
     Claimed,
     Expired,
     Released,

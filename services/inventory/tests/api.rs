@@ -1,5 +1,7 @@
 //! The inventory service as its callers see it, on real databases whose replicas lag.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 #[path = "api/checker.rs"]
 mod checker;
 #[path = "api/harness.rs"]

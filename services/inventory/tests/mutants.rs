@@ -1,5 +1,6 @@
 //! What must be caught: the service with its protection switched off.
 #![cfg(feature = "faults")]
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 #[path = "api/checker.rs"]
 mod checker;

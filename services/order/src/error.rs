@@ -109,15 +109,23 @@ impl From<Error> for Status {
                 "INVALID_ID",
                 &[("field", field.to_owned())],
             ),
-            Error::InvalidCursor => refuse(Code::InvalidArgument, "INVALID_CURSOR", &[]),
+            Error::InvalidCursor => refuse(
+                Code::InvalidArgument,
+                "INVALID_CURSOR",
+                &[("field", "cursor".to_owned())],
+            ),
             Error::OrderNotFound | Error::NotInCart(_) => Self::not_found(text),
             Error::CartEmpty => refuse(failed, "CART_EMPTY", &[]),
             Error::UnknownSku(sku) => refuse(
                 Code::InvalidArgument,
                 "UNKNOWN_SKU",
-                &[("sku", sku.to_string())],
+                &[("sku", sku.to_string()), ("field", "sku".to_owned())],
             ),
-            Error::UnknownProduct => refuse(Code::InvalidArgument, "UNKNOWN_SKU", &[]),
+            Error::UnknownProduct => refuse(
+                Code::InvalidArgument,
+                "UNKNOWN_SKU",
+                &[("field", "productId".to_owned())],
+            ),
             Error::SkuRequired(skus) => {
                 let skus: Vec<String> = skus.iter().map(Sku::to_string).collect();
                 let skus = [("skus", skus.join(","))];
@@ -139,7 +147,7 @@ impl From<Error> for Status {
             Error::TooLate(status) => refuse(
                 failed,
                 "TOO_LATE",
-                &[("status", status.as_str().to_owned())],
+                &[("order_status", status.as_str().to_owned())],
             ),
             Error::KeyReused => refuse(Code::InvalidArgument, "KEY_REUSED", &[]),
             Error::KeyInProgress => refuse(failed, "KEY_IN_PROGRESS", &[]),

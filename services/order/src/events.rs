@@ -155,10 +155,12 @@ impl Reactions {
     /// An order that waits for its payment asks again at once; one that ended without it gives the
     /// money back. Any other knows already.
     async fn on_money(&self, tx: &mut WriteTx, order_id: OrderId) -> Result<(), Error> {
+        if !self.store.hurry_authorization(tx, order_id).await? {
+            return Ok(());
+        }
         let Some(order) = self.store.lock_order(tx, order_id).await? else {
             return Ok(());
         };
-        self.store.hurry_authorization(tx, order_id).await?;
         let Some(to) = order.state().after(Event::LateMoney) else {
             return Ok(());
         };

@@ -13,11 +13,12 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::events::{Consumers, Relay};
+use ::events::{Consumers, Relay, dead_letters};
 use chassis::{Chassis, Listeners};
 use proto::order::v1::order_service_server::OrderServiceServer;
 use storage::Cluster;
 use storage::cache::Cache;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use types::UserId;
@@ -30,7 +31,8 @@ use crate::grpc::Api;
 use crate::grpc::peers::Peers;
 use crate::store::Store;
 
-const SERVICE: &str = "order";
+/// The service's name, also as a consumer of events.
+pub const SERVICE: &str = "order";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
@@ -78,4 +80,15 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
         ("order_migrations", &MIGRATIONS),
     ];
     Ok(storage::migrate(SERVICE, &config.storage, &migrations).await?)
+}
+
+/// Shows or replays the events that wait; answers with the text to show.
+pub async fn dead_letters(
+    config: &Config,
+    command: &dead_letters::Command,
+) -> anyhow::Result<String> {
+    let admin = TcpListener::bind("127.0.0.1:0").await?;
+    let chassis = Chassis::start(SERVICE, &config.chassis, admin, CancellationToken::new())?;
+    let cluster: Cluster<UserId> = Cluster::connect(&chassis, &config.storage).await?;
+    Ok(dead_letters::run(command, &cluster, SERVICE).await?)
 }

@@ -205,7 +205,7 @@ impl Order {
     }
 
     /// The order as it was when it was first answered; everything else about it was the same then.
-    pub(crate) fn as_answered(mut self, answer: Answer) -> Self {
+    pub(crate) fn into_answered(mut self, answer: Answer) -> Self {
         self.status = answer.status;
         self.version = answer.version;
         self.updated_at = answer.at;

@@ -40,7 +40,8 @@ impl From<Error> for Status {
                 fault::refuse(Code::InvalidArgument, "INVALID_ID", text, &field)
             }
             Error::InvalidCursor => {
-                fault::refuse(Code::InvalidArgument, "INVALID_CURSOR", text, &[])
+                let field = [("field", "cursor".to_owned())];
+                fault::refuse(Code::InvalidArgument, "INVALID_CURSOR", text, &field)
             }
             Error::NotFound => Status::not_found(text),
             Error::SlugTaken => fault::refuse(Code::AlreadyExists, "SLUG_TAKEN", text, &[]),

@@ -65,9 +65,16 @@ impl Accounts {
             Ok(email) => self.store.find_credentials(&email).await?,
             Err(_) => None,
         };
-        let hash = credentials.as_ref().map(|known| known.password_hash.as_str());
-        let fits = self.passwords.verify(Password::attempt(password), hash).await?;
-        let credentials = credentials.filter(|_| fits).ok_or(Error::WrongCredentials)?;
+        let hash = credentials
+            .as_ref()
+            .map(|known| known.password_hash.as_str());
+        let fits = self
+            .passwords
+            .verify(Password::attempt(password), hash)
+            .await?;
+        let credentials = credentials
+            .filter(|_| fits)
+            .ok_or(Error::WrongCredentials)?;
         let token = self
             .store
             .create_session(&credentials, self.session_lifetime)
@@ -126,7 +133,11 @@ impl Accounts {
             .find_password_hash(user_id)
             .await?
             .ok_or(Error::NotFound("user"))?;
-        if !self.passwords.verify(Some(current), Some(&current_hash)).await? {
+        if !self
+            .passwords
+            .verify(Some(current), Some(&current_hash))
+            .await?
+        {
             return refuse("wrong", "it is not the current password");
         }
         let hash = self.passwords.hash(password).await?;

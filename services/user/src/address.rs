@@ -44,7 +44,8 @@ impl Address {
     pub(crate) fn checked(self) -> Result<Self, Vec<InvalidField>> {
         let trimmed = |text: &str| text.trim().to_owned();
         let optional = |text: Option<String>| {
-            text.map(|text| trimmed(&text)).filter(|text| !text.is_empty())
+            text.map(|text| trimmed(&text))
+                .filter(|text| !text.is_empty())
         };
         let address = Self {
             name: trimmed(&self.name),
@@ -56,7 +57,11 @@ impl Address {
             country: trimmed(&self.country),
         };
         let faults = address.faults();
-        if faults.is_empty() { Ok(address) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(address)
+        } else {
+            Err(faults)
+        }
     }
 
     fn faults(&self) -> Vec<InvalidField> {
@@ -84,7 +89,11 @@ fn fault(field: &str, text: &str, chars_max: usize) -> Option<InvalidField> {
     if text.is_empty() {
         Some(invalid(field, "required", "it is empty"))
     } else if text.chars().count() > chars_max {
-        Some(invalid(field, "too-long", format!("at most {chars_max} characters")))
+        Some(invalid(
+            field,
+            "too-long",
+            format!("at most {chars_max} characters"),
+        ))
     } else if text.chars().any(char::is_control) {
         Some(invalid(field, "invalid", "no control characters"))
     } else {

@@ -15,8 +15,6 @@ pub(crate) enum Error {
     RefreshRefused,
     #[error("sign in first")]
     NotSignedIn,
-    #[error("an address book has at most 50 addresses")]
-    BookFull,
     #[error("there is no such {0}")]
     NotFound(&'static str),
     #[error(transparent)]
@@ -59,7 +57,6 @@ impl From<Error> for Status {
             Error::WrongCredentials | Error::RefreshRefused | Error::NotSignedIn => {
                 Self::unauthenticated(text)
             }
-            Error::BookFull => Self::resource_exhausted(text),
             Error::NotFound(_) => Self::not_found(text),
             Error::Storage(error) => error.into(),
             Error::Signing(_) | Error::Hashing(_) | Error::Interrupted(_) => {

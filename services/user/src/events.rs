@@ -50,7 +50,10 @@ pub(crate) struct Reactions;
 impl Consumer<UserId> for Reactions {
     fn slots(&self, event: &Received) -> Result<Vec<Slot>, Error> {
         let letter = read(event)?;
-        Ok(letter.map(|letter| letter.user_id.slot()).into_iter().collect())
+        Ok(letter
+            .map(|letter| letter.user_id.slot())
+            .into_iter()
+            .collect())
     }
 
     async fn on_event(&self, tx: &mut WriteTx, event: &Received) -> Result<(), Error> {
@@ -72,7 +75,12 @@ fn read(event: &Received) -> Result<Option<Letter>, Error> {
         let total = money(event.total)?;
         let lines = lines(event.lines);
         let notice = Notice::Confirmed { lines, total };
-        return letter(&event.user_id, &event.order_id, Some(&event.number), &notice);
+        return letter(
+            &event.user_id,
+            &event.order_id,
+            Some(&event.number),
+            &notice,
+        );
     }
     if let Some(event) = event.decode::<OrderRejected>().transpose()? {
         let number = Some(event.number.as_str());
@@ -88,7 +96,12 @@ fn read(event: &Received) -> Result<Option<Letter>, Error> {
             tracking_number: event.tracking_number,
             complete: event.complete,
         };
-        return letter(&event.user_id, &event.order_id, Some(&event.number), &notice);
+        return letter(
+            &event.user_id,
+            &event.order_id,
+            Some(&event.number),
+            &notice,
+        );
     }
     if let Some(event) = event.decode::<PaymentRefunded>().transpose()? {
         let amount = money(event.amount)?;

@@ -7,12 +7,13 @@ use chassis::server::{Permissions, Who};
 use proto::common::v1 as common;
 use proto::user::v1::user_service_server::UserService;
 use proto::user::v1::{
-    self as wire,     CreateAddressRequest, CreateAddressResponse, DeleteAddressRequest, DeleteAddressResponse,
-    EraseUserRequest, EraseUserResponse, GetAddressRequest, GetAddressResponse, GetUserRequest,
-    GetUserResponse, ListAddressesRequest, ListAddressesResponse, ListKeysRequest,
-    ListKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-    RefreshSessionRequest, RefreshSessionResponse, RegisterUserRequest, RegisterUserResponse,
-    UpdateAddressRequest, UpdateAddressResponse, UpdateUserRequest, UpdateUserResponse,
+    self as wire, CreateAddressRequest, CreateAddressResponse, DeleteAddressRequest,
+    DeleteAddressResponse, EraseUserRequest, EraseUserResponse, GetAddressRequest,
+    GetAddressResponse, GetUserRequest, GetUserResponse, ListAddressesRequest,
+    ListAddressesResponse, ListKeysRequest, ListKeysResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, RefreshSessionRequest, RefreshSessionResponse,
+    RegisterUserRequest, RegisterUserResponse, UpdateAddressRequest, UpdateAddressResponse,
+    UpdateUserRequest, UpdateUserResponse,
 };
 use tonic::{Request, Response, Status};
 use types::{AddressId, UserId};
@@ -77,7 +78,10 @@ fn wish(request: UpdateUserRequest) -> Result<Wish, Error> {
         (Ok(name), Ok(password)) => Ok(Wish {
             name,
             password,
-            current_password: request.current_password.as_deref().and_then(Password::attempt),
+            current_password: request
+                .current_password
+                .as_deref()
+                .and_then(Password::attempt),
         }),
         (name, password) => {
             let faults = [name.err(), password.err()];
@@ -153,7 +157,10 @@ impl UserService for Grpc {
 
     async fn login(&self, request: Request<LoginRequest>) -> Answer<LoginResponse> {
         let request = request.into_inner();
-        let tokens = self.accounts.login(&request.email, &request.password).await?;
+        let tokens = self
+            .accounts
+            .login(&request.email, &request.password)
+            .await?;
         let tokens = Some(tokens.into());
         Ok(Response::new(LoginResponse { tokens }))
     }
@@ -162,7 +169,10 @@ impl UserService for Grpc {
         &self,
         request: Request<RefreshSessionRequest>,
     ) -> Answer<RefreshSessionResponse> {
-        let tokens = self.accounts.refresh(&request.get_ref().refresh_token).await?;
+        let tokens = self
+            .accounts
+            .refresh(&request.get_ref().refresh_token)
+            .await?;
         let tokens = Some(tokens.into());
         Ok(Response::new(RefreshSessionResponse { tokens }))
     }
@@ -185,10 +195,7 @@ impl UserService for Grpc {
         Ok(Response::new(GetUserResponse { user }))
     }
 
-    async fn update_user(
-        &self,
-        request: Request<UpdateUserRequest>,
-    ) -> Answer<UpdateUserResponse> {
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Answer<UpdateUserResponse> {
         let wish = wish(request.into_inner())?;
         let session_id = Caller::current().session_id;
         let user = self.accounts.update(user_id()?, session_id, wish).await?;
@@ -210,10 +217,7 @@ impl UserService for Grpc {
         Ok(Response::new(ListAddressesResponse { addresses }))
     }
 
-    async fn get_address(
-        &self,
-        request: Request<GetAddressRequest>,
-    ) -> Answer<GetAddressResponse> {
+    async fn get_address(&self, request: Request<GetAddressRequest>) -> Answer<GetAddressResponse> {
         let address_id = address_id(&request.get_ref().address_id)?;
         let entry = self.store.find_address(user_id()?, address_id).await?;
         let address = Some(entry.ok_or(Error::NotFound("address"))?.into());
@@ -226,7 +230,8 @@ impl UserService for Grpc {
     ) -> Answer<CreateAddressResponse> {
         let address = address(request.into_inner().address)?;
         let entry = self.store.create_address(user_id()?, address).await?;
-        let address = Some(entry.ok_or(Error::BookFull)?.into());
+        let full = || Error::invalid("address", "too-many", "a book has at most 50 addresses");
+        let address = Some(entry.ok_or_else(full)?.into());
         Ok(Response::new(CreateAddressResponse { address }))
     }
 
@@ -237,7 +242,10 @@ impl UserService for Grpc {
         let request = request.into_inner();
         let address_id = address_id(&request.address_id)?;
         let address = address(request.address)?;
-        let entry = self.store.update_address(user_id()?, address_id, address).await?;
+        let entry = self
+            .store
+            .update_address(user_id()?, address_id, address)
+            .await?;
         let address = Some(entry.ok_or(Error::NotFound("address"))?.into());
         Ok(Response::new(UpdateAddressResponse { address }))
     }

@@ -60,7 +60,9 @@ impl Notice {
             Self::Rejected => ("rejected", "could not be completed"),
             Self::Cancelled => ("cancelled", "is cancelled"),
             Self::Shipped { complete: true, .. } => ("shipped", "is on its way"),
-            Self::Shipped { complete: false, .. } => ("shipped", "is on its way in part"),
+            Self::Shipped {
+                complete: false, ..
+            } => ("shipped", "is on its way in part"),
             Self::Refunded { .. } => ("refunded", "is refunded"),
         }
     }
@@ -111,7 +113,12 @@ mod tests {
         let mail = Mail::new(order_id, Some("7K3QXW2M"), &notice);
 
         assert_eq!(mail.subject, "Your order 7K3QXW2M is confirmed");
-        for expected in ["2 x Red mug", "Total: 19.99 USD", &order_id.to_string(), "7K3QXW2M"] {
+        for expected in [
+            "2 x Red mug",
+            "Total: 19.99 USD",
+            &order_id.to_string(),
+            "7K3QXW2M",
+        ] {
             assert!(mail.body.contains(expected), "{}", mail.body);
         }
     }

@@ -50,7 +50,10 @@ struct CreateKeys {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1).peekable();
-    if arguments.peek().is_some_and(|command| command == "create-keys") {
+    if arguments
+        .peek()
+        .is_some_and(|command| command == "create-keys")
+    {
         return user::create_keys(&CreateKeys::parse_from(arguments).out);
     }
     let Cli { command, config } = chassis::settings::parse("USER");

@@ -104,7 +104,12 @@ mod tests {
 
     #[test]
     fn only_a_late_second_use_ends_the_family() {
-        let judged = |is_over, use_before| judge(Shown { is_over, use_before });
+        let judged = |is_over, use_before| {
+            judge(Shown {
+                is_over,
+                use_before,
+            })
+        };
 
         assert_eq!(judged(false, UseBefore::Never), Verdict::Rotate);
         assert_eq!(judged(false, UseBefore::JustNow), Verdict::Refuse);

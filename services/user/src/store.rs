@@ -6,8 +6,8 @@ mod sessions;
 
 use std::time::Duration;
 
-use auth::Role;
 use ::events::outbox;
+use auth::Role;
 use sqlx::FromRow;
 use storage::directory::{self, Reservation};
 use storage::{Cluster, Shard, WriteTx};
@@ -103,7 +103,9 @@ impl Store {
         if reservation != Reservation::Held {
             return Err(Error::EmailTaken);
         }
-        let user = self.insert_user(user_id, email, name, role, password_hash).await?;
+        let user = self
+            .insert_user(user_id, email, name, role, password_hash)
+            .await?;
         match directory::activate(cluster, EMAIL, key, owner).await {
             Ok(true) => {}
             Ok(false) => {

@@ -111,7 +111,11 @@ impl NewUser {
         password: &str,
         name: &str,
     ) -> Result<Self, Vec<InvalidField>> {
-        match (Email::parse(email), Password::parse(password), parse_name(name)) {
+        match (
+            Email::parse(email),
+            Password::parse(password),
+            parse_name(name),
+        ) {
             (Ok(email), Ok(password), Ok(name)) => Ok(Self {
                 email,
                 password,
@@ -139,7 +143,15 @@ mod tests {
     #[test]
     fn what_is_no_email_is_refused() {
         let long = format!("{}@example.com", "x".repeat(250));
-        for text in ["", "customer", "@example.com", "a@", "a b@example.com", "a@b@c", &long] {
+        for text in [
+            "",
+            "customer",
+            "@example.com",
+            "a@",
+            "a b@example.com",
+            "a@b@c",
+            &long,
+        ] {
             assert_eq!(Email::parse(text).unwrap_err().field, "email", "{text}");
         }
     }
@@ -154,7 +166,11 @@ mod tests {
             .collect();
         assert_eq!(
             named,
-            [("email", "invalid"), ("password", "too-short"), ("name", "required")]
+            [
+                ("email", "invalid"),
+                ("password", "too-short"),
+                ("name", "required")
+            ]
         );
     }
 

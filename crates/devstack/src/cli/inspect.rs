@@ -1,53 +1,71 @@
 //! Looking at a platform that runs.
 
+use std::fmt::{self, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use devstack::home::Home;
+use devstack::platform::Platform;
 use devstack::postgres;
 use devstack::service::{Service, Shard};
 use devstack::state::{self, Phase, State};
 
 pub(super) fn status(home: &Home) -> anyhow::Result<()> {
-    println!("state      {}", home.root().display());
-    println!("databases  {}", home.postgres().display());
+    match std::io::stdout().write_all(describe(home)?.as_bytes()) {
+        // Whoever reads along, like `head`, has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn describe(home: &Home) -> anyhow::Result<String> {
+    let mut text = String::new();
+    writeln!(text, "state      {}", home.root().display())?;
+    writeln!(text, "databases  {}", home.postgres().display())?;
     let Some(state) = State::current(home) else {
-        println!("nothing runs; start it with: make up");
-        return Ok(());
+        writeln!(text, "nothing runs; start it with: make up")?;
+        return Ok(text);
     };
     match &state.phase {
-        Phase::Starting => println!("it is starting"),
-        Phase::Running => println!("it is up"),
-        Phase::Stopping => println!("it is stopping"),
-        Phase::Failed(error) => println!("it failed: {error}"),
+        Phase::Starting => writeln!(text, "it is starting")?,
+        Phase::Running => writeln!(text, "it is up")?,
+        Phase::Stopping => writeln!(text, "it is stopping")?,
+        Phase::Failed(error) => writeln!(text, "it failed: {error}")?,
     }
     let platform = state.platform(home);
-    println!("gateway    {}", platform.gateway_url());
-    println!("simulator  {}", platform.simulator_url());
-    println!("kafka      {}\n", platform.kafka_brokers());
-    println!(
-        "{:<20} {:>7} {:>6} {:>6} {:>9}",
-        "process", "pid", "port", "admin", "memory"
-    );
+    writeln!(text, "gateway    {}", platform.gateway_url())?;
+    writeln!(text, "simulator  {}", platform.simulator_url())?;
+    writeln!(text, "kafka      {}\n", platform.kafka_brokers())?;
+    list_processes(&platform, &mut text)?;
+    Ok(text)
+}
+
+fn list_processes(platform: &Platform, text: &mut String) -> fmt::Result {
+    let (process, pid, port) = ("process", "pid", "port");
+    writeln!(
+        text,
+        "{process:<20} {pid:>7} {port:>6} {:>6} {:>9}",
+        "admin", "memory"
+    )?;
     let mut total = 0;
     for (name, port, admin) in platform.ports.of_processes() {
         let admin = admin.map(|port| port.to_string()).unwrap_or_default();
         let Some(process) = platform.process(&name) else {
-            println!("{name:<20} {:>7} {port:>6} {admin:>6}", "-");
+            writeln!(text, "{name:<20} {:>7} {port:>6} {admin:>6}", "-")?;
             continue;
         };
         let family = process.family();
         let memory: u64 = family.iter().filter_map(|process| process.memory()).sum();
         total += memory;
-        println!(
-            "{name:<20} {:>7} {port:>6} {admin:>6} {:>5} MiB",
-            process.pid(),
-            memory >> 20
-        );
+        let (pid, memory) = (process.pid(), memory >> 20);
+        writeln!(
+            text,
+            "{name:<20} {pid:>7} {port:>6} {admin:>6} {memory:>5} MiB"
+        )?;
     }
-    println!("{:<41} {:>5} MiB", "in all", total >> 20);
-    Ok(())
+    writeln!(text, "{:<41} {:>5} MiB", "in all", total >> 20)
 }
 
 /// Becomes `tail`.

@@ -53,6 +53,18 @@ impl Books {
         findings.0
     }
 
+    /// The same for some orders alone, which must be settled by now.
+    pub fn findings_of(&self, orders: &HashSet<Uuid>) -> Vec<Finding> {
+        let mut findings = Findings(self.findings(0));
+        findings
+            .0
+            .retain(|finding| finding.order_id.is_none_or(|id| orders.contains(&id)));
+        for order_id in orders.difference(&self.steady) {
+            findings.of_order("C5", *order_id, "is unknown or still changing");
+        }
+        findings.0
+    }
+
     /// Settled orders that did not change while the rest was read.
     fn settled(&self) -> impl Iterator<Item = &Order> {
         let steady = |order: &&Order| self.steady.contains(&order.order_id);

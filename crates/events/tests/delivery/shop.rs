@@ -10,6 +10,8 @@ use clap::Parser;
 use events::{Consumer, Consumers, Error, Received, Relay, outbox};
 use proto::order::v1::OrderRejected;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use storage::{Cluster, WriteTx};
 use testkit::{Databases, Fixture, Service, eventually};
@@ -80,8 +82,7 @@ impl Shop {
         let settings = Settings::new(all);
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let shutdown = CancellationToken::new();
-        let chassis =
-            Chassis::start("order", &settings.chassis, admin, shutdown.clone()).unwrap();
+        let chassis = Chassis::start("order", &settings.chassis, admin, shutdown.clone()).unwrap();
         let cluster = Cluster::connect(&chassis, &settings.storage).await.unwrap();
         Self {
             chassis,
@@ -96,7 +97,8 @@ impl Shop {
     }
 
     /// Consumes events of these orders only: the topics are shared with other tests.
-    pub fn consume(&self, name: &'static str, orders: &[OrderId]) -> Arc<Notes> {
+    pub async fn consume(&self, name: &'static str, orders: &[OrderId]) -> Arc<Notes> {
+        self.create_topic(&format!("{name}.dead-letters")).await;
         let notes = Arc::new(Notes {
             name,
             orders: orders.iter().map(ToString::to_string).collect(),
@@ -104,15 +106,38 @@ impl Shop {
         });
         let consumer = Arc::clone(&notes) as Arc<dyn Consumer<UserId>>;
         let topics = ["order.events"];
-        Consumers::start(&self.chassis, &self.config, &self.cluster, name, &topics, consumer)
-            .unwrap();
+        Consumers::start(
+            &self.chassis,
+            &self.config,
+            &self.cluster,
+            name,
+            &topics,
+            consumer,
+        )
+        .unwrap();
         notes
+    }
+
+    async fn create_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.config.kafka_brokers)
+            .create()
+            .unwrap();
+        let name = format!("{}{name}", self.config.topic_prefix);
+        let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1));
+        // It may exist: then there is nothing to do.
+        admin
+            .create_topics([&topic], &AdminOptions::new())
+            .await
+            .unwrap();
     }
 
     /// Commits a change of the order that is told as an event.
     pub async fn publish(&self, order: OrderId, reason: &str) {
         let mut tx = self.cluster.begin(&order).await.unwrap();
-        outbox::append(&mut tx, &rejected(order, reason)).await.unwrap();
+        outbox::append(&mut tx, &rejected(order, reason))
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -34,6 +34,25 @@ async fn a_repeated_request_gets_the_first_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_known_from_the_start_is_kept_with_the_claim() {
+    let cluster = support::cluster().await;
+    let user = UserId::new(Slot::draw());
+    let begin = async |answer: &'static [u8]| {
+        let mut tx = cluster.begin(&user).await.unwrap();
+        let started =
+            idempotency::begin_answered(&mut tx, user.uuid(), "key", REQUEST, answer).await;
+        tx.commit().await.unwrap();
+        started.unwrap()
+    };
+
+    let first = begin(b"first").await;
+    let again = begin(b"second").await;
+
+    assert_eq!(first, Started::New);
+    assert_eq!(again, Started::Replay(b"first".to_vec()));
+}
+
+#[tokio::test]
 async fn a_request_under_way_is_taken_over_once_its_lock_has_run_out() {
     let cluster = support::cluster().await;
     let user = UserId::new(Slot::draw());

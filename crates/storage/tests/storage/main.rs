@@ -1,5 +1,7 @@
 //! The crate on real databases: two shards, each with a replica that lags 500 ms, and Redis.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cache;
 mod churn;
 mod cluster;

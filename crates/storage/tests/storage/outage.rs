@@ -1,62 +1,41 @@
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
+
+use fred::prelude::ClientLike;
+use fred::types::InfoKind;
+use testkit::Service;
 
 use crate::cache::{Note, client, filled, process, row, version, version_in_redis};
 
-/// A Redis of the test's own, to be stopped and resumed.
+/// A Redis that no other test uses, to be stopped and resumed.
 struct OwnRedis {
-    child: Child,
-    url: String,
+    url: &'static str,
+    pid: String,
 }
 
 impl OwnRedis {
-    async fn start() -> Self {
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .stdout(Stdio::null())
-            .spawn()
+    async fn find() -> Self {
+        // The gateway has no databases: its fixture is little more than a Redis.
+        let url = &testkit::fixture(Service::Gateway, async |_| Ok(()))
+            .await
+            .redis_url;
+        let info: String = client(url)
+            .await
+            .info(Some(InfoKind::Server))
+            .await
             .unwrap();
-        let own = Self {
-            child,
-            url: format!("redis://127.0.0.1:{port}"),
-        };
-        let listens = async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .ok()
-        };
-        testkit::eventually(Duration::from_secs(5), listens).await;
-        own
+        let pid = info
+            .lines()
+            .find_map(|line| line.strip_prefix("process_id:"));
+        Self {
+            url,
+            pid: pid.unwrap().to_owned(),
+        }
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-}
-
-impl Drop for OwnRedis {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let sent = Command::new("kill").args([signal, &self.pid]).status();
+        assert!(sent.unwrap().success());
     }
 }
 
@@ -73,16 +52,16 @@ async fn without_redis_answers_are_right() {
 
 #[tokio::test]
 async fn a_redis_that_was_out_of_reach_comes_back_without_its_stale_values() {
-    let redis = OwnRedis::start().await;
-    let (writer, reader) = (process(&redis.url).await, process(&redis.url).await);
+    let redis = OwnRedis::find().await;
+    let (writer, reader) = (process(redis.url).await, process(redis.url).await);
     version(&writer, "resumed", async { row(1) }).await;
-    filled(&client(&redis.url).await, "resumed").await;
+    filled(&client(redis.url).await, "resumed").await;
 
     redis.signal("-STOP");
     writer.invalidate::<Note>("resumed", 2).await;
     let meanwhile = version(&writer, "resumed", async { row(2) }).await;
     redis.signal("-CONT");
-    let client = client(&redis.url).await;
+    let client = client(redis.url).await;
     let buried = async || {
         let version = version_in_redis(&client, "resumed").await;
         (version == Some(2)).then_some(())

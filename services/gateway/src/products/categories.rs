@@ -48,7 +48,7 @@ impl From<v1::Category> for Category {
 }
 
 /// All categories.
-#[utoipa::path(get, path = "/api/categories", tag = "products", responses((status = 200, body = Categories)))]
+#[utoipa::path(get, path = "/api/categories", operation_id = "listCategories", tag = "products", responses((status = 200, body = Categories)))]
 pub async fn list(
     State(gateway): State<Gateway>,
     public: Public,
@@ -73,7 +73,7 @@ pub async fn list(
 }
 
 /// Make a category.
-#[utoipa::path(post, path = "/api/categories", tag = "products", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/categories", operation_id = "createCategory", tag = "products", security(("bearer" = [])),
     request_body = NewCategory, responses((status = 201, body = Category)))]
 pub async fn create(
     State(gateway): State<Gateway>,

@@ -1,6 +1,6 @@
 //! All five services in one small server, whose answers a test chooses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -28,6 +28,8 @@ pub struct Call {
 pub struct Backends {
     answers: Arc<Mutex<HashMap<String, Arc<Answer>>>>,
     calls: Arc<Mutex<Vec<Call>>>,
+    /// Methods that never answer.
+    silent: Arc<Mutex<HashSet<String>>>,
     /// Sent with every answer.
     position: Arc<Mutex<Option<String>>>,
 }
@@ -58,6 +60,11 @@ impl Backends {
             answer(request).map(|message| message.encode_to_vec())
         };
         lock(&self.answers).insert(format!("/{method}"), Arc::new(answer));
+    }
+
+    /// Never answers `method` from now on.
+    pub fn fall_silent(&self, method: &str) {
+        lock(&self.silent).insert(format!("/{method}"));
     }
 
     /// What the answers say that they were read at.
@@ -96,7 +103,11 @@ async fn answer(State(backends): State<Backends>, request: Request) -> Response 
     let metadata = MetadataMap::from_headers(request.headers().clone());
     let mut body = request.into_body().collect().await.unwrap().to_bytes();
     body.advance(5);
-    match backends.reply(&path, metadata, body) {
+    let reply = backends.reply(&path, metadata, body);
+    if lock(&backends.silent).contains(&path) {
+        std::future::pending::<()>().await;
+    }
+    match reply {
         Ok(message) => {
             let mut frame = BytesMut::new();
             frame.put_u8(0);

@@ -1,20 +1,28 @@
 //! The real gateway on real Redis and Kafka, in front of fake services.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Claims, Role, Signer};
 use chassis::Listeners;
 use clap::{Args as _, FromArgMatches as _};
 use gateway::Config;
 use jiff::{SignedDuration, Timestamp};
+use proto::common::v1::Money;
+use proto::order::v1 as order;
 use proto::user::v1::{ListKeysRequest, ListKeysResponse};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use testkit::{Fixture, Service};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use types::{SessionId, Slot, UserId};
+use types::{EventId, SessionId, Slot, UserId};
 
 use crate::backends::Backends;
+
+pub const GET_CART: &str = "order.v1.OrderService/GetCart";
 
 pub struct Shop {
     pub backends: Backends,
@@ -73,10 +81,64 @@ impl Shop {
         self.request(Method::GET, path).send().await.unwrap()
     }
 
+    /// Everybody has an empty cart.
+    pub fn keep_carts(&self) {
+        self.backends.on(GET_CART, |_: order::GetCartRequest| {
+            Ok(order::GetCartResponse {
+                cart: Some(order::Cart::default()),
+            })
+        });
+    }
+
+    /// As the relay of a service does it.
+    pub async fn publish(&self, topic: &str, kind: &str, event: &impl prost::Message) {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.fixture.kafka_brokers)
+            .create()
+            .unwrap();
+        let id = EventId::new(Slot::draw()).to_string();
+        let time = Timestamp::now().to_string();
+        let headers = [
+            ("ce_id", id.as_str()),
+            ("ce_type", kind),
+            ("ce_time", &time),
+            ("ce_subject", "key"),
+        ];
+        let headers = headers
+            .into_iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            });
+        let topic = format!("{}{topic}", self.fixture.topic_prefix);
+        let payload = event.encode_to_vec();
+        let record = FutureRecord::to(&topic)
+            .key("key")
+            .payload(&payload)
+            .headers(headers);
+        producer
+            .send(record, Duration::from_secs(10))
+            .await
+            .unwrap();
+    }
+
     /// An access token of a new account.
     pub fn token(&self, role: Role) -> String {
         self.signer.sign(&claims(role)).unwrap()
     }
+}
+
+pub fn usd(minor_units: i64) -> Option<Money> {
+    Some(Money {
+        minor_units,
+        currency: "USD".to_owned(),
+    })
+}
+
+pub fn now() -> Option<prost_types::Timestamp> {
+    Some(proto::timestamp(Timestamp::now()))
 }
 
 pub fn claims(role: Role) -> Claims {

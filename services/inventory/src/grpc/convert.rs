@@ -4,7 +4,7 @@ use proto::common::v1::StockPart;
 use proto::inventory::v1;
 use types::Sku;
 
-use crate::reservation::{Claimed, Reserved};
+use crate::reservation::{Claim, Reserved};
 use crate::stock::{Level, Policy, Status, Stock};
 
 /// One item for each SKU, known or not.
@@ -91,12 +91,12 @@ pub(super) fn reserved((sku, reserved): (Sku, Reserved)) -> v1::ReservedLine {
     }
 }
 
-pub(super) fn claimed((sku, claimed): (Sku, Claimed)) -> v1::ClaimedLine {
+pub(super) fn claimed((sku, claimed): (Sku, Claim)) -> v1::ClaimedLine {
     let outcome = match claimed {
-        Claimed::Claimed => v1::ClaimOutcome::Claimed,
-        Claimed::Expired => v1::ClaimOutcome::Expired,
-        Claimed::Released => v1::ClaimOutcome::Released,
-        Claimed::Unknown => v1::ClaimOutcome::Unknown,
+        Claim::Claimed => v1::ClaimOutcome::Claimed,
+        Claim::Expired => v1::ClaimOutcome::Expired,
+        Claim::Released => v1::ClaimOutcome::Released,
+        Claim::Unknown => v1::ClaimOutcome::Unknown,
     };
     v1::ClaimedLine {
         sku: sku.to_string(),

@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use sqlx::types::Json;
 use storage::WriteTx;
 
-use super::reservations::{Held, Place, ReserveRow, Row};
+use super::reservations::row::{Outcome, Place, ReserveRow, Row};
 use crate::error::Error;
 use crate::reservation::Request;
 use crate::stock::Stock;
@@ -28,9 +28,9 @@ pub(super) async fn reserve(
             write(tx, request, stock, hold).await?;
         }
         let outcome = match taken {
-            Some(_) => Held::Held,
-            None if stock.is_empty() => Held::UnknownSku,
-            None => Held::OutOfStock,
+            Some(_) => Outcome::Held,
+            None if stock.is_empty() => Outcome::UnknownSku,
+            None => Outcome::OutOfStock,
         };
         let places = stock.iter().map(|stock| Place {
             quantity: match taken {

@@ -1,6 +1,6 @@
 //! Reserve, claim, release, expire: one transaction a slot, one statement for all its SKUs.
 
-mod row;
+pub(super) mod row;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,9 @@ use types::{OrderId, Sku, Slot};
 
 use super::{Store, publish};
 use crate::error::Error;
-use crate::reservation::{Claimed, Request, Reserved};
+use crate::reservation::{Claim, Request, Reserved};
 use crate::stock::Change;
-use row::{GivenBack, Moved};
-pub(super) use row::{Held, Place, ReserveRow, Row};
+use row::{GivenBack, Moved, ReserveRow, Row};
 
 /// How many slots of one call are written at once.
 const SLOTS_AT_ONCE: usize = 4;
@@ -80,7 +79,7 @@ impl Store {
         &self,
         order_id: OrderId,
         skus: Vec<Sku>,
-    ) -> Result<Vec<(Sku, Claimed)>, Error> {
+    ) -> Result<Vec<(Sku, Claim)>, Error> {
         let answers: Vec<_> = stream::iter(by_slot(skus, Sku::slot))
             .map(|(slot, batch)| self.claim_in(slot, order_id, batch))
             .buffered(SLOTS_AT_ONCE)
@@ -94,9 +93,9 @@ impl Store {
         slot: Slot,
         order_id: OrderId,
         skus: Vec<Sku>,
-    ) -> Result<Vec<(Sku, Claimed)>, Error> {
+    ) -> Result<Vec<(Sku, Claim)>, Error> {
         let mut tx = self.cluster.begin_in(slot).await?;
-        let rows: Vec<Row<Claimed>> = sqlx::query_as(
+        let rows: Vec<Row<Claim>> = sqlx::query_as(
             "select line.sku, answer.outcome, answer.changed, answer.warehouses
              from unnest($3::text[]) with ordinality as line (sku, position)
              cross join lateral claim_stock($1, line.sku, $2) as answer

@@ -119,7 +119,7 @@ impl Driver {
                 order.attempt = task.attempt,
             );
             let advanced = self
-                .context(&task)
+                .context(&task, self.config().lease())
                 .scope(self.advance(&task))
                 .instrument(span)
                 .await;
@@ -148,9 +148,8 @@ impl Driver {
 
     /// A step has a time of its own, whatever is left to the request; what it reads and writes
     /// counts as seen by the request.
-    fn context(&self, task: &Task) -> Context {
+    fn context(&self, task: &Task, limit: Duration) -> Context {
         let request = Context::current();
-        let limit = self.config().step_timeout();
         Context {
             consistency: request.consistency,
             request_id: request.request_id,
@@ -162,7 +161,9 @@ impl Driver {
     async fn advance(&self, task: &Task) -> Option<crate::store::Moved> {
         let step = task.step.as_str();
         faults::point(&format!("{step}.after_intent")).await;
-        let (wait_for, needs_operator) = match self.attempt(task).await {
+        // The calls end before the lease, so that there is time to write their result.
+        let calls = self.context(task, self.config().step_timeout());
+        let (wait_for, needs_operator) = match calls.scope(self.attempt(task)).await {
             Ok(Attempt::Done(outcome)) => {
                 faults::point(&format!("{step}.after_call")).await;
                 match self.write(task, outcome).await {

@@ -25,7 +25,7 @@ const MARGIN: Duration = Duration::from_millis(150);
 /// Past the time to wait for an answer, whoever was to give it has died.
 const ANSWER_GRACE: Duration = Duration::from_secs(3);
 
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A wish to order what is in the cart.
 #[derive(Clone, Debug)]
@@ -93,9 +93,14 @@ impl Driver {
     /// `None`: the cart has changed since it was priced, or the number is taken.
     async fn try_begin(&self, placement: &Placement) -> Result<Option<Begun>, Error> {
         let priced = self.price(placement).await;
+        let priced = priced.map(|(draft, address)| (new_order(placement, &draft, address), draft));
+        let kept = match &priced {
+            Ok((order, _)) => Some(Kept::Order(order.order_id)),
+            Err(Error::PriceChanged { total, .. }) => Some(Kept::PriceChanged(*total)),
+            Err(_) => None,
+        };
         let mut tx = self.store().cluster.begin(&placement.user_id).await?;
-        let (scope, key) = (placement.user_id.uuid(), placement.key.as_str());
-        match idempotency::begin(&mut tx, scope, key, placement.request_hash).await? {
+        match claim_key(&mut tx, placement, kept).await? {
             Started::New => {}
             Started::Replay(kept) => {
                 tx.rollback().await;
@@ -104,13 +109,10 @@ impl Driver {
             Started::InProgress => return Err(Error::KeyInProgress),
             Started::Reused => return Err(Error::KeyReused),
         }
-        let (draft, address) = match priced {
+        let (order, draft) = match priced {
             Ok(priced) => priced,
-            Err(error) => return self.refuse(tx, placement, error).await.map(Some),
+            Err(error) => return Err(self.refuse(tx, placement.user_id, error).await?),
         };
-        let order = new_order(placement, &draft, address);
-        let kept = keep(&Kept::Order(order.order_id))?;
-        idempotency::finish(&mut tx, scope, key, &kept).await?;
         let placed = self
             .store()
             .place(
@@ -158,24 +160,14 @@ impl Driver {
 
     /// A changed price is decided, and answered the same to whoever repeats the request; the cart
     /// shows it from now on. Anything else leaves nothing behind.
-    async fn refuse(
-        &self,
-        mut tx: WriteTx,
-        placement: &Placement,
-        error: Error,
-    ) -> Result<Begun, Error> {
-        let Error::PriceChanged { total, cart } = &error else {
+    async fn refuse(&self, mut tx: WriteTx, user_id: UserId, error: Error) -> Result<Error, Error> {
+        let Error::PriceChanged { cart, .. } = &error else {
             tx.rollback().await;
-            return Err(error);
+            return Ok(error);
         };
-        self.store()
-            .keep_prices(&mut tx, placement.user_id, cart)
-            .await?;
-        let kept = keep(&Kept::PriceChanged(*total))?;
-        let scope = placement.user_id.uuid();
-        idempotency::finish(&mut tx, scope, &placement.key, &kept).await?;
+        self.store().keep_prices(&mut tx, user_id, cart).await?;
         tx.commit().await?;
-        Err(error)
+        Ok(error)
     }
 
     /// Waits for the decision; when the time is up, the order as it stands is the answer for good.
@@ -200,7 +192,7 @@ impl Driver {
                     .keep_answer(order_id, order.now_as_answer())
                     .await?;
                 return match kept {
-                    Some(answer) => Ok(order.as_answered(answer)),
+                    Some(answer) => Ok(order.into_answered(answer)),
                     // Rejected at this very moment.
                     None => continue,
                 };
@@ -232,7 +224,7 @@ impl Driver {
 /// What whoever placed the order is told of it, now or again.
 fn told(order: Order) -> Result<Order, Error> {
     match (order.answer, &order.refusal) {
-        (Some(answer), _) => Ok(order.as_answered(answer)),
+        (Some(answer), _) => Ok(order.into_answered(answer)),
         (None, Some(refusal)) => Err(Error::Refused {
             order_id: order.order_id,
             refusal: refusal.clone(),
@@ -252,8 +244,22 @@ fn before(kept: &[u8]) -> Result<Begun, Error> {
     }
 }
 
-fn keep(kept: &Kept) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(kept).map_err(|_| Error::Answer("an answer cannot be stored"))
+/// Claims the request's key for good if its answer is to be kept, and else only for now.
+async fn claim_key(
+    tx: &mut WriteTx,
+    placement: &Placement,
+    kept: Option<Kept>,
+) -> Result<Started, Error> {
+    let (scope, key) = (placement.user_id.uuid(), placement.key.as_str());
+    let hash = placement.request_hash;
+    Ok(match kept {
+        Some(kept) => {
+            let kept = serde_json::to_vec(&kept);
+            let kept = kept.map_err(|_| Error::Answer("an answer cannot be stored"))?;
+            idempotency::begin_answered(tx, scope, key, hash, &kept).await?
+        }
+        None => idempotency::begin(tx, scope, key, hash).await?,
+    })
 }
 
 fn new_order(placement: &Placement, draft: &Draft, address: Address) -> Order {

@@ -40,7 +40,7 @@ fn more_than_is_left_and_a_sku_that_was_not_ordered_are_refused() {
 
     for item in wanted {
         assert!(
-            ship(&mut [line("A", 2)], &[item.clone()]).is_err(),
+            ship(&mut [line("A", 2)], std::slice::from_ref(&item)).is_err(),
             "{item:?}"
         );
     }

@@ -303,22 +303,30 @@ impl Store {
         }))
     }
 
-    /// Has the order's payment asked for again at once.
+    /// Has the order's payment asked for again at once, if it waits for it. `true`: the order has
+    /// ended without one.
     pub(crate) async fn hurry_authorization(
         &self,
         tx: &mut WriteTx,
         order_id: OrderId,
-    ) -> Result<(), Error> {
-        sqlx::query(
-            "update saga_timers
-             set due_at = now()
-             where slot = $1 and order_id = $2 and step = 'authorize'",
+    ) -> Result<bool, Error> {
+        let ended = sqlx::query_scalar(
+            "with hurried as (
+                 update saga_timers
+                 set due_at = now()
+                 where slot = $1 and order_id = $2 and step = 'authorize'
+             )
+             select exists (
+                 select
+                 from orders
+                 where slot = $1 and order_id = $2 and status in ('rejected', 'cancelled')
+             )",
         )
         .bind(tx.slot().to_db())
         .bind(order_id)
-        .execute(&mut *tx)
+        .fetch_one(&mut *tx)
         .await?;
-        Ok(())
+        Ok(ended)
     }
 }
 

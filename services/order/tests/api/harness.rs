@@ -50,8 +50,6 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
 pub struct Harness {
     pub peers: Peers,
     pub databases: Databases,
-    /// The service's settings, its addresses apart.
-    pub flags: Vec<String>,
     pub endpoint: String,
 }
 
@@ -112,7 +110,6 @@ async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
         peers: peers.clone(),
         databases: fixture.databases.clone(),
         endpoint: listeners.main.local_addr().unwrap().to_string(),
-        flags: flags.clone(),
     };
     let serving = async move {
         let service = order::serve(config(flags), listeners, CancellationToken::new());

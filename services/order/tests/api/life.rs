@@ -187,6 +187,46 @@ async fn orders_are_listed_page_by_page_newest_first() {
     assert!(shopper.list(rejected).await.unwrap().orders.is_empty());
 }
 
+#[tokio::test]
+async fn a_hold_that_is_over_before_its_claim_is_held_again() {
+    let sku = sell("EXPIRING", 5);
+    Harness::get().peers.state().expiring.insert(sku.clone());
+    let mut shopper = Shopper::customer().await;
+
+    let order = shopper.order(&sku, 2).await;
+
+    settled(&order.order_id).await;
+    assert_eq!(disagreement(&order), None);
+    assert_eq!(Harness::get().peers.state().stock["EXPIRING"], 3);
+}
+
+#[tokio::test]
+async fn an_order_that_is_stuck_asks_for_an_operator_and_goes_on_when_it_can() {
+    let sku = sell("STUCK", 5);
+    let mut shopper = Shopper::customer().await;
+    shopper.add(&sku, 1).await.unwrap();
+    let placed = shopper.place("key", "tok_stuck").await.unwrap();
+    let order = placed.order.unwrap();
+    let staff = shopper.as_staff();
+    let asking = async |wanted: bool| {
+        let order = staff.get(&order.order_id).await.unwrap();
+        (order.needs_operator == wanted).then_some(order)
+    };
+
+    let stuck = eventually(Duration::from_secs(10), async || asking(true).await).await;
+    Harness::get().peers.state().stuck.remove(&order.payment_id);
+    settled(&order.order_id).await;
+    let done = eventually(Duration::from_secs(10), async || asking(false).await).await;
+
+    assert_eq!(
+        (stuck.status(), done.status()),
+        (S::Confirmed, S::Confirmed)
+    );
+    assert_eq!(disagreement(&done), None);
+    let again = shopper.place("key", "tok_stuck").await.unwrap();
+    assert_eq!(again.order.unwrap(), order);
+}
+
 /// Puts another service's event into the order service's own outbox, whose relay publishes it.
 async fn publish(slot: u16, topic: &str, kind: &str, key: &str, message: &impl prost::Message) {
     let payload = message.encode_to_vec();

@@ -1,6 +1,6 @@
 //! The four services that an order needs, in memory and with every outcome on demand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -43,7 +43,11 @@ pub struct State {
     pub addresses: HashMap<String, proto::common::v1::Address>,
     /// Calls of orders with this SKU that fail before one succeeds.
     pub failures: HashMap<String, u32>,
-    /// Payments whose outcome is unknown at first.
+    /// SKUs whose next hold is over before it is claimed.
+    pub expiring: HashSet<String>,
+    /// Payments that cannot be captured for now.
+    pub stuck: HashSet<String>,
+    /// How often each payment was asked for.
     asked: HashMap<String, u32>,
 }
 
@@ -106,6 +110,25 @@ impl State {
             }],
         }
     }
+
+    fn claim(&mut self, order: &str, sku: &str) -> inventory::ClaimOutcome {
+        use inventory::ClaimOutcome;
+        let key = (order.to_owned(), sku.to_owned());
+        match self.holds.get(&key).copied() {
+            Some(Hold::Held(quantity)) if self.expiring.remove(sku) => {
+                self.holds.remove(&key);
+                *self.stock.entry(sku.to_owned()).or_default() += quantity;
+                ClaimOutcome::Expired
+            }
+            Some(Hold::Held(quantity)) => {
+                self.holds.insert(key, Hold::Claimed(quantity));
+                ClaimOutcome::Claimed
+            }
+            Some(Hold::Claimed(_)) => ClaimOutcome::Claimed,
+            Some(Hold::Released) => ClaimOutcome::Released,
+            None => ClaimOutcome::Unknown,
+        }
+    }
 }
 
 /// As `async_trait` writes a method, which does not look into a macro.
@@ -144,25 +167,10 @@ impl InventoryService for Peers {
         &self,
         request: Request<inventory::ClaimRequest>,
     ) -> Result<Response<inventory::ClaimResponse>, Status> {
-        use inventory::ClaimOutcome;
         let request = request.into_inner();
         let mut state = self.state();
         let lines = request.skus.into_iter().map(|sku| {
-            let hold = state
-                .holds
-                .get_mut(&(request.order_id.clone(), sku.clone()));
-            let outcome = match hold {
-                Some(hold @ Hold::Held(_)) => {
-                    let Hold::Held(quantity) = *hold else {
-                        unreachable!()
-                    };
-                    *hold = Hold::Claimed(quantity);
-                    ClaimOutcome::Claimed
-                }
-                Some(Hold::Claimed(_)) => ClaimOutcome::Claimed,
-                Some(Hold::Released) => ClaimOutcome::Released,
-                None => ClaimOutcome::Unknown,
-            };
+            let outcome = state.claim(&request.order_id, &sku);
             inventory::ClaimedLine {
                 sku,
                 outcome: outcome.into(),
@@ -210,7 +218,11 @@ impl PaymentService for Peers {
         let mut state = self.state();
         let asked = state.asked.entry(request.payment_id.clone()).or_default();
         *asked += 1;
-        let unknown = request.payment_token == "tok_unknown_twice" && *asked <= 2;
+        let asked = *asked;
+        if request.payment_token == "tok_stuck" && asked == 1 {
+            state.stuck.insert(request.payment_id.clone());
+        }
+        let unknown = request.payment_token == "tok_unknown_twice" && asked <= 2;
         let fresh = match request.payment_token.as_str() {
             "tok_declined" => Paid::Declined,
             _ => Paid::Authorized,
@@ -233,9 +245,10 @@ impl PaymentService for Peers {
         request: Request<payment::CaptureRequest>,
     ) -> Result<Response<payment::CaptureResponse>, Status> {
         let mut state = self.state();
+        let is_stuck = state.stuck.contains(&request.get_ref().payment_id);
         let paid = state.payments.get_mut(&request.get_ref().payment_id);
         let outcome = match paid {
-            Some(paid @ (Paid::Authorized | Paid::Captured)) => {
+            Some(paid @ (Paid::Authorized | Paid::Captured)) if !is_stuck => {
                 *paid = Paid::Captured;
                 payment::Outcome::Succeeded
             }

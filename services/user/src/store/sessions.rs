@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use auth::Role;
 use ::events::outbox::{self, Entry};
+use auth::Role;
 use sqlx::FromRow;
 use storage::WriteTx;
 use types::{SessionId, UserId};
@@ -95,7 +95,9 @@ impl Store {
     ) -> Result<Option<Rotation>, Error> {
         let mut tx = self.cluster.begin(&token.session_id).await?;
         let row = find_shown(&mut tx, token).await?;
-        let verdict = row.as_ref().map_or(Verdict::Refuse, |row| judge(row.shown()));
+        let verdict = row
+            .as_ref()
+            .map_or(Verdict::Refuse, |row| judge(row.shown()));
         match (verdict, row) {
             (Verdict::Rotate, Some(row)) => {
                 let next = RefreshToken::new(token.session_id);

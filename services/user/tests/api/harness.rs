@@ -1,6 +1,6 @@
 //! The user service on real servers, one for the test binary.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -30,12 +30,13 @@ struct Cli {
     config: Config,
 }
 
-fn config(flags: impl IntoIterator<Item = String>) -> Config {
+/// `folder` is where the keys are and the mails land.
+fn config(folder: &Path, flags: impl IntoIterator<Item = String>) -> Config {
     let own = [
         "user".to_owned(),
         format!("--caller-secret={}", "s".repeat(32)),
-        format!("--signing-keys={}", folder().join("keys.json").display()),
-        format!("--mail-dir={}", folder().join("mail").display()),
+        format!("--signing-keys={}", folder.join("keys.json").display()),
+        format!("--mail-dir={}", folder.join("mail").display()),
         // As cheap as it may be.
         "--password-memory-kib=8".to_owned(),
         "--password-passes=1".to_owned(),
@@ -45,17 +46,12 @@ fn config(flags: impl IntoIterator<Item = String>) -> Config {
         .config
 }
 
-/// Of this test binary.
-fn folder() -> PathBuf {
-    std::env::temp_dir().join(format!("user-api-{}", std::process::id()))
-}
-
 async fn migrate(databases: Databases) -> anyhow::Result<()> {
     let flags = [
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    user::migrate(&config(flags)).await
+    user::migrate(&config(Path::new("unused"), flags)).await
 }
 
 /// What runs behind the tests.
@@ -81,19 +77,32 @@ impl Harness {
         })
     }
 
+    /// It goes when the test binary ends.
+    fn folder(&self) -> &Path {
+        self.fixture.platform.home.root()
+    }
+
     pub fn config(&self) -> Config {
-        config(self.fixture.flags())
+        config(self.folder(), self.fixture.flags())
     }
 
     pub async fn chassis(&self, name: &'static str) -> Chassis {
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Chassis::start(name, &self.config().chassis, admin, CancellationToken::new()).unwrap()
+        Chassis::start(
+            name,
+            &self.config().chassis,
+            admin,
+            CancellationToken::new(),
+        )
+        .unwrap()
     }
 
     /// The service's own databases, seen from this test.
     pub async fn cluster(&self) -> Cluster<UserId> {
         let chassis = self.chassis("test").await;
-        Cluster::connect(&chassis, &self.config().storage).await.unwrap()
+        Cluster::connect(&chassis, &self.config().storage)
+            .await
+            .unwrap()
     }
 
     /// The mail that is about this, once it is sent.
@@ -102,7 +111,7 @@ impl Harness {
     }
 
     pub fn find_mail(&self, about: &str) -> Option<String> {
-        let files = std::fs::read_dir(folder().join("mail")).ok()?;
+        let files = std::fs::read_dir(self.folder().join("mail")).ok()?;
         files
             .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
             .find(|mail| mail.contains(about))
@@ -129,22 +138,11 @@ impl Harness {
         let guest = self.guest().await;
         guest.register(email).await.unwrap();
         let tokens = guest.login(email, PASSWORD).await.unwrap();
-        (self.signed_in(&tokens).await, tokens)
-    }
-
-    pub async fn signed_in(&self, tokens: &wire::Tokens) -> Client {
-        self.caller(Caller {
-            kind: caller::Kind::Customer,
-            user_id: Some(tokens.user_id.parse().unwrap()),
-            session_id: Some(tokens.session_id.parse().unwrap()),
-        })
-        .await
+        (guest.signed_in(&tokens), tokens)
     }
 }
 
 async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
-    std::fs::create_dir_all(folder()).unwrap();
-    user::create_keys(&folder().join("keys.json")).unwrap();
     let fixture = testkit::fixture(Service::User, migrate).await;
     let listeners = Listeners {
         main: TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -154,8 +152,10 @@ async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
         fixture,
         endpoint: listeners.main.local_addr().unwrap().to_string(),
     };
-    let config = config(fixture.flags());
-    (harness, user::serve(config, listeners, CancellationToken::new()))
+    let config = harness.config();
+    user::create_keys(&config.signing_keys).unwrap();
+    let serving = user::serve(config, listeners, CancellationToken::new());
+    (harness, serving)
 }
 
 /// One caller of the user service, who remembers what was seen.
@@ -166,6 +166,20 @@ pub struct Client {
 }
 
 impl Client {
+    /// The same caller after the login, who has seen the same: so does the gateway keep it.
+    pub fn signed_in(&self, tokens: &wire::Tokens) -> Self {
+        let caller = Caller {
+            kind: caller::Kind::Customer,
+            user_id: Some(tokens.user_id.parse().unwrap()),
+            session_id: Some(tokens.session_id.parse().unwrap()),
+        };
+        Self {
+            caller,
+            consistency: self.consistency.clone(),
+            client: self.client.clone(),
+        }
+    }
+
     pub async fn call<T>(
         &self,
         call: impl AsyncFnOnce(UserServiceClient<Channel>) -> Result<Response<T>, Status>,

@@ -249,3 +249,25 @@ fn events_left_over_are_found() {
         ["C1"]
     );
 }
+
+#[test]
+fn findings_of_some_orders_leave_others_out() {
+    let mut books = sound();
+    books.orders[0].has_timer = true;
+
+    let of_this = books.findings_of(&HashSet::from([order_id()]));
+    let of_another = books.findings_of(&HashSet::new());
+
+    assert_eq!(of_this.len(), 1);
+    assert_eq!(of_another, []);
+}
+
+#[test]
+fn an_order_that_is_still_changing_was_not_checked() {
+    let mut books = sound();
+    books.steady.clear();
+
+    let findings = books.findings_of(&HashSet::from([order_id()]));
+
+    assert_eq!(findings.len(), 1);
+}

@@ -28,13 +28,13 @@ pub(in crate::store) struct Place {
 #[derive(sqlx::FromRow)]
 pub(in crate::store) struct ReserveRow {
     #[sqlx(flatten)]
-    pub(in crate::store) row: Row<Held>,
+    pub(in crate::store) row: Row<Outcome>,
     pub(in crate::store) held_until: Option<jiff_sqlx::Timestamp>,
 }
 
 #[derive(Clone, Copy, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub(in crate::store) enum Held {
+pub(in crate::store) enum Outcome {
     Held,
     OutOfStock,
     UnknownSku,
@@ -109,16 +109,16 @@ impl From<ReserveRow> for (Sku, Reserved) {
     fn from(ReserveRow { row, held_until }: ReserveRow) -> Self {
         let places = row.warehouses.0;
         let reserved = match (row.outcome, held_until) {
-            (Held::Held, Some(held_until)) => Reserved::Held {
+            (Outcome::Held, Some(held_until)) => Reserved::Held {
                 expires_at: held_until.to_jiff(),
                 parts: places.into_iter().filter_map(Place::part).collect(),
             },
-            (Held::OutOfStock, _) => Reserved::OutOfStock {
+            (Outcome::OutOfStock, _) => Reserved::OutOfStock {
                 available: places.iter().map(|place| place.stock.available()).sum(),
             },
-            (Held::UnknownSku, _) => Reserved::UnknownSku,
+            (Outcome::UnknownSku, _) => Reserved::UnknownSku,
             // The constraint `reservations_expires_at` leaves no hold without a time.
-            (Held::Released | Held::Held, _) => Reserved::Released,
+            (Outcome::Released | Outcome::Held, _) => Reserved::Released,
         };
         (row.sku, reserved)
     }
