@@ -84,7 +84,12 @@ impl Backends {
     fn channel(&self, service: Service) -> Result<Channel, Status> {
         let endpoint = format!("127.0.0.1:{}", self.platform.ports.main(service));
         let endpoints = endpoint.parse().map_err(Status::internal)?;
-        Ok(Channel::forwarding(&self.chassis, service.name(), &endpoints, Retry::Keyed))
+        Ok(Channel::forwarding(
+            &self.chassis,
+            service.name(),
+            &endpoints,
+            Retry::Keyed,
+        ))
     }
 }
 

@@ -24,5 +24,8 @@ pub async fn wait_for(
     before: usize,
     limit: Duration,
 ) {
-    eventually(limit, async || (count(platform, service, text) > before).then_some(())).await;
+    eventually(limit, async || {
+        (count(platform, service, text) > before).then_some(())
+    })
+    .await;
 }

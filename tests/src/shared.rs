@@ -4,6 +4,8 @@ use devstack::platform::Platform;
 use devstack::service::Service;
 use devstack::staff;
 use testkit::{Setting, System};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
 static SYSTEM: OnceCell<System> = OnceCell::const_new();
@@ -25,10 +27,28 @@ const PATIENT: [Setting<'static>; 5] = [
 pub async fn platform() -> &'static Platform {
     let system = SYSTEM.get_or_init(async || {
         let system = System::start(&PATIENT).await;
-        if let Err(error) = staff::create(&system.platform).await {
-            panic!("no staff account: {error:#}");
+        if let Err(error) = prepare(&system.platform).await {
+            panic!("the system is of no use: {error:#}");
         }
         system
     });
     &system.await.platform
+}
+
+async fn prepare(platform: &Platform) -> anyhow::Result<()> {
+    // As if Redis were flushed long ago: for a while after it, everything is read from primaries.
+    run_redis(platform, "SET epoch 0").await?;
+    staff::create(platform).await
+}
+
+/// One command to the gateway's Redis, in words (the protocol's inline commands).
+pub async fn run_redis(platform: &Platform, command: &str) -> anyhow::Result<()> {
+    let url = platform.redis_url(Service::Gateway);
+    let mut redis = TcpStream::connect(url.trim_start_matches("redis://")).await?;
+    redis.write_all(format!("{command}\r\n").as_bytes()).await?;
+    let mut answer = [0; 64];
+    let count = redis.read(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer[..count]);
+    anyhow::ensure!(answer.starts_with(['+', ':']), "{command}: {answer}");
+    Ok(())
 }

@@ -55,7 +55,10 @@ impl Stall {
 
     /// Until then customers may be told that no such thing is sold: they have not seen it yet.
     async fn wait_for_replicas(&self) -> anyhow::Result<()> {
-        let sold = [(Service::Product, "variants"), (Service::Inventory, "stock")];
+        let sold = [
+            (Service::Product, "variants"),
+            (Service::Inventory, "stock"),
+        ];
         let known = async |service: Service, table: &str| {
             let database = self.platform.database(service);
             let select = format!("select sku from {table} where sku = '{}'", self.sku);
@@ -77,7 +80,8 @@ impl Stall {
 
     pub async fn stock(&self, on_hand: i64) -> anyhow::Result<()> {
         let path = format!("/api/inventory/{}/warehouses/main", self.sku);
-        let stock = json!({"onHand": on_hand, "lowStockThreshold": 0, "policy": "reserve-on-order"});
+        let stock =
+            json!({"onHand": on_hand, "lowStockThreshold": 0, "policy": "reserve-on-order"});
         self.staff.put(&path, &stock).await?;
         Ok(())
     }
@@ -154,7 +158,9 @@ impl Buyer {
     }
 
     pub async fn place(&self, key: &str, token: &str) -> anyhow::Result<Value> {
-        self.shop.post_once("/api/orders", key, &order_body(token)).await
+        self.shop
+            .post_once("/api/orders", key, &order_body(token))
+            .await
     }
 
     /// Repeats the order under one key until it is answered for good: what a patient client does.

@@ -52,11 +52,19 @@ impl Answer {
     pub fn expect_problem(&self, status: u16, code: &str) -> Value {
         let problem = self.expect(status);
         assert_eq!(problem["code"], code, "{problem}");
-        assert_eq!(self.header("content-type"), "application/problem+json", "{problem}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{problem}"
+        );
         assert_eq!(problem["type"], format!("/problems/{code}"), "{problem}");
         assert_eq!(problem["status"], status, "{problem}");
         assert!(problem["title"].is_string(), "{problem}");
-        assert_eq!(problem["requestId"], self.header("x-request-id"), "{problem}");
+        assert_eq!(
+            problem["requestId"],
+            self.header("x-request-id"),
+            "{problem}"
+        );
         let trace_id = problem["traceId"].as_str().unwrap_or_default();
         assert_eq!(trace_id.len(), 32, "{problem}");
         problem
@@ -87,7 +95,9 @@ pub struct Visitor {
 
 impl Visitor {
     pub fn guest(platform: &Platform) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .build()?;
         Ok(Self {
             base: platform.gateway_url(),
             http,
@@ -166,7 +176,9 @@ impl Visitor {
 
     /// A write that may be repeated under the same key.
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
-        let request = self.request(Method::POST, path).header("idempotency-key", key);
+        let request = self
+            .request(Method::POST, path)
+            .header("idempotency-key", key);
         Self::answer(request.json(body)).await
     }
 

@@ -41,13 +41,18 @@ impl Cost {
         let round_trips: usize = self.round_trips.values().sum();
         println!("{what}: {commits} commits, {round_trips} round trips: {self:?}");
         assert!((1..=commits_max).contains(&commits), "{what}: {self:?}");
-        assert!((1..=round_trips_max).contains(&round_trips), "{what}: {self:?}");
+        assert!(
+            (1..=round_trips_max).contains(&round_trips),
+            "{what}: {self:?}"
+        );
     }
 }
 
 /// Redis is asked too, and is nobody's budget.
 fn is_round_trip(span: &Span) -> bool {
-    span.attributes.get("db.system.name").is_some_and(|system| system == "postgresql")
+    span.attributes
+        .get("db.system.name")
+        .is_some_and(|system| system == "postgresql")
 }
 
 /// Whether the span lies inside one like this, or is one.
@@ -114,9 +119,19 @@ async fn a_one_line_order_keeps_to_its_budget() {
     let trace_id = buy(&buyer).await;
 
     let spans = whole_trace(&stall.platform, &trace_id).await;
-    let by_id: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    let request = spans.iter().find(|span| span.name == "POST /api/orders").unwrap();
-    let own = || spans.iter().filter(|span| !is_within(span, &by_id, is_event));
+    let by_id: HashMap<_, _> = spans
+        .iter()
+        .map(|span| (span.span_id.as_str(), span))
+        .collect();
+    let request = spans
+        .iter()
+        .find(|span| span.name == "POST /api/orders")
+        .unwrap();
+    let own = || {
+        spans
+            .iter()
+            .filter(|span| !is_within(span, &by_id, is_event))
+    };
     let until_answered = own().filter(|span| span.start_nanos < request.end_nanos);
     let until_answered =
         Cost::of(until_answered.filter(|span| !is_within(span, &by_id, is_settlement)));
@@ -130,7 +145,9 @@ async fn roles(platform: &Platform, path: &str, token: Option<&str>) -> BTreeSet
     let trace_id = format!("{:016x}{:016x}", random(), random());
     let traceparent = format!("00-{trace_id}-{:016x}-01", random());
     let guest = Visitor::guest(platform).unwrap();
-    let mut request = guest.request(Method::GET, path).header("traceparent", traceparent);
+    let mut request = guest
+        .request(Method::GET, path)
+        .header("traceparent", traceparent);
     if let Some(token) = token {
         request = request.header("x-consistency-token", token);
     }
@@ -142,7 +159,10 @@ async fn roles(platform: &Platform, path: &str, token: Option<&str>) -> BTreeSet
         (spans.iter().any(is_request) && is_whole(&spans)).then_some(spans)
     })
     .await;
-    spans.iter().filter_map(|span| span.attributes.get("role").cloned()).collect()
+    spans
+        .iter()
+        .filter_map(|span| span.attributes.get("role").cloned())
+        .collect()
 }
 
 #[tokio::test]
@@ -172,7 +192,10 @@ async fn catalogue_reads_of_a_guest_never_go_to_a_primary() {
 #[tokio::test]
 async fn a_catalogue_read_from_a_primary_is_caught() {
     let stall = Stall::open(shared::platform().await, 10).await.unwrap();
-    let path = format!("/api/products/search?category=kind-{}&sort=price", stall.sku.to_lowercase());
+    let path = format!(
+        "/api/products/search?category=kind-{}&sort=price",
+        stall.sku.to_lowercase()
+    );
 
     // An unreadable token: nobody knows what the guest has seen.
     let roles = roles(&stall.platform, &path, Some("?")).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use devstack::service::Service;
 use devstack::verify;
 use serde_json::json;
-use testkit::{Setting, System};
+use testkit::{Setting, System, eventually};
 use tests::log;
 use tests::stall::{Buyer, SETTLE_LIMIT, Stall, order_body};
 use tokio::task::JoinHandle;
@@ -30,23 +30,41 @@ enum Scene {
     Cancels,
 }
 
+/// A customer about to do it.
+struct Actor {
+    scene: Scene,
+    buyer: Buyer,
+    /// The settled order that is to be cancelled.
+    order_id: Option<String>,
+}
+
 impl Scene {
-    /// Goes on in the background: its requests may fail, its order must settle.
-    async fn play(self, stall: &Stall) -> JoinHandle<()> {
+    async fn prepare(self, stall: &Stall) -> Actor {
         let buyer = stall.buyer(1).await.unwrap();
-        let order = match self {
+        let order_id = match self {
             Self::Cancels => Some(place_and_settle(&buyer, stall).await),
             Self::Buys | Self::IsDeclined => None,
         };
+        Actor {
+            scene: self,
+            buyer,
+            order_id,
+        }
+    }
+}
+
+impl Actor {
+    /// Goes on in the background: its requests may fail, its order must settle.
+    fn play(self) -> JoinHandle<()> {
         tokio::spawn(async move {
             // The client may see the crash; what counts is what becomes of the order.
-            let _ = match (self, order) {
-                (Self::Cancels, Some(order_id)) => {
+            let _ = match (self.scene, self.order_id) {
+                (Scene::Cancels, Some(order_id)) => {
                     let path = format!("/api/orders/{order_id}/cancel");
-                    buyer.shop.post(&path, &json!({})).await
+                    self.buyer.shop.post(&path, &json!({})).await
                 }
-                (Self::IsDeclined, _) => buyer.place("key", "tok_declined").await,
-                _ => buyer.place("key", "tok_ok").await,
+                (Scene::IsDeclined, _) => self.buyer.place("key", "tok_declined").await,
+                _ => self.buyer.place("key", "tok_ok").await,
             };
         })
     }
@@ -65,12 +83,15 @@ async fn kill_at(service: Service, scenes: &[(Scene, &[&str])]) {
     let stall = Stall::open(platform, 1_000).await.unwrap();
     for (scene, points) in scenes {
         for point in *points {
+            // Before the point is armed, lest somebody else's order ends at it.
+            let actor = scene.prepare(&stall).await;
             let line = format!("fault point {point}");
             let before = log::count(platform, service, &line);
             platform.set(service, "FAULT_POINT", Some(point)).unwrap();
-            platform.restart(service).await.unwrap();
+            // The successor of the one that was killed last may still be on its way.
+            eventually(REACH_LIMIT, async || platform.restart(service).await.ok()).await;
 
-            let playing = scene.play(&stall).await;
+            let playing = actor.play();
             log::wait_for(platform, service, &line, before, REACH_LIMIT).await;
             platform.set(service, "FAULT_POINT", None).unwrap();
             platform.kill(service.name()).await.unwrap();

@@ -5,35 +5,15 @@
 use std::collections::BTreeSet;
 
 use devstack::platform::Platform;
-use devstack::service::Service;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tests::shared;
 use tests::stall::{Stall, order_body};
 use tests::visitor::Visitor;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 const CUSTOMERS: usize = 5;
 const ROUNDS: usize = 10;
-
-/// One command to the gateway's Redis, as text (the protocol's inline commands).
-async fn run_redis(platform: &Platform, command: &str) {
-    let url = platform.redis_url(Service::Gateway);
-    let address = url.strip_prefix("redis://").unwrap();
-    let mut redis = TcpStream::connect(address).await.unwrap();
-    redis.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
-    let mut answer = [0; 64];
-    let count = redis.read(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..count]);
-    assert!(answer.starts_with(['+', ':']), "{command}: {answer}");
-}
-
-/// Ends the time after a flush, in which everything is read from primaries.
-async fn forget_flush(platform: &Platform) {
-    run_redis(platform, "SET epoch 0").await;
-}
 
 /// A customer who reads what they have just written.
 struct Reader<'a> {
@@ -60,7 +40,8 @@ impl<'a> Reader<'a> {
 
     async fn written(&self) {
         if self.forgets {
-            run_redis(self.platform, &format!("DEL consistency:{}", self.user_id)).await;
+            let command = format!("DEL consistency:{}", self.user_id);
+            shared::run_redis(self.platform, &command).await.unwrap();
         }
     }
 
@@ -71,23 +52,34 @@ impl<'a> Reader<'a> {
 
         let name = format!("Name {number}");
         let change = json!({"name": name});
-        let changed = visitor.send(Method::PATCH, "/api/users/me", &change).await.unwrap();
+        let changed = visitor
+            .send(Method::PATCH, "/api/users/me", &change)
+            .await
+            .unwrap();
         changed.expect(200);
         self.written().await;
-        let user = visitor.get("/api/users/me").await.unwrap().expect(200);
-        if user["name"] != name {
+        let user = visitor.get("/api/users/me").await.unwrap();
+        if user.status != 200 || user.json()["name"] != name {
             stale.insert("profile");
         }
 
         let item = json!({"sku": self.sku, "quantity": 1});
-        let cart = visitor.post("/api/cart/items", &item).await.unwrap().expect(200);
+        let cart = visitor
+            .post("/api/cart/items", &item)
+            .await
+            .unwrap()
+            .expect(200);
         self.written().await;
         if visitor.get("/api/cart").await.unwrap().expect(200) != cart {
             stale.insert("cart");
         }
 
         let (key, body) = (format!("order {number}"), order_body("tok_ok"));
-        let order = visitor.post_once("/api/orders", &key, &body).await.unwrap().expect(201);
+        let order = visitor
+            .post_once("/api/orders", &key, &body)
+            .await
+            .unwrap()
+            .expect(201);
         self.written().await;
         let path = format!("/api/orders/{}", order["id"].as_str().unwrap());
         let read = visitor.get(&path).await.unwrap();
@@ -95,7 +87,11 @@ impl<'a> Reader<'a> {
             stale.insert("order");
         }
         self.written().await;
-        let listed = visitor.get("/api/orders?limit=1").await.unwrap().expect(200);
+        let listed = visitor
+            .get("/api/orders?limit=1")
+            .await
+            .unwrap()
+            .expect(200);
         if listed["items"][0]["id"] != order["id"] {
             stale.insert("orders");
         }
@@ -106,7 +102,6 @@ impl<'a> Reader<'a> {
 #[tokio::test]
 async fn a_customer_reads_their_own_profile_cart_and_order_at_once_50_times() {
     let stall = Stall::open(shared::platform().await, 1_000).await.unwrap();
-    forget_flush(&stall.platform).await;
     let readers = join_all((0..CUSTOMERS).map(|_| Reader::register(&stall, false))).await;
 
     let rounds = readers.iter().map(async |reader| {
@@ -121,7 +116,6 @@ async fn a_customer_reads_their_own_profile_cart_and_order_at_once_50_times() {
 #[tokio::test]
 async fn without_knowing_what_was_seen_replicas_show_less() {
     let stall = Stall::open(shared::platform().await, 1_000).await.unwrap();
-    forget_flush(&stall.platform).await;
     let reader = Reader::register(&stall, true).await;
 
     let all = BTreeSet::from(["cart", "order", "profile"]);

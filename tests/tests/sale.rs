@@ -19,9 +19,13 @@ async fn sell(stall: &Stall) -> Vec<Result<Value, Refusal>> {
     let buyers: Vec<_> = buyers.buffer_unordered(CONCURRENCY).collect().await;
     stream::iter(buyers)
         .map(async |buyer| {
-            let order = buyer.place_until_decided("the-only-order", "tok_ok").await?;
+            let order = buyer
+                .place_until_decided("the-only-order", "tok_ok")
+                .await?;
             let order_id = order["id"].as_str().unwrap();
-            Ok(buyer.expect_status(order_id, &["confirmed", "rejected"]).await)
+            Ok(buyer
+                .expect_status(order_id, &["confirmed", "rejected"])
+                .await)
         })
         .buffer_unordered(CONCURRENCY)
         .collect()
@@ -35,10 +39,19 @@ async fn of_200_buyers_of_50_units_exactly_50_get_one() {
 
     let answers = sell(&stall).await;
 
-    let confirmed = answers.iter().flatten().filter(|order| order["status"] == "confirmed");
+    let confirmed = answers
+        .iter()
+        .flatten()
+        .filter(|order| order["status"] == "confirmed");
     assert_eq!(confirmed.count(), 50);
-    let refusals: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-    let rejected = answers.iter().flatten().filter(|order| order["status"] == "rejected");
+    let refusals: Vec<_> = answers
+        .iter()
+        .filter_map(|answer| answer.as_ref().err())
+        .collect();
+    let rejected = answers
+        .iter()
+        .flatten()
+        .filter(|order| order["status"] == "rejected");
     assert_eq!(refusals.len() + rejected.count(), 150);
     for refusal in refusals {
         assert_eq!(refusal.problem["code"], "out-of-stock", "{refusal}");
@@ -59,12 +72,17 @@ async fn a_stock_that_is_read_and_then_written_is_caught_overselling() {
             execute format('alter table stock drop constraint %I', name);
         end loop;
     end $$;";
-    run_sql(&system.platform, Service::Inventory, drop_checks).await.unwrap();
+    run_sql(&system.platform, Service::Inventory, drop_checks)
+        .await
+        .unwrap();
     let stall = Stall::open(&system.platform, UNITS).await.unwrap();
 
     let answers = sell(&stall).await;
 
-    let confirmed = answers.iter().flatten().filter(|order| order["status"] == "confirmed");
+    let confirmed = answers
+        .iter()
+        .flatten()
+        .filter(|order| order["status"] == "confirmed");
     let oversold = confirmed.count() > 50;
     let findings = verify::check(&system.platform, 60).await.unwrap();
     assert!(oversold || !findings.is_empty(), "the mutant went unseen");

@@ -75,6 +75,8 @@ impl System {
         let own = own.context("a folder's name")?;
         let mut platform = Platform::new(Home::open(&folder)?, servers.ports.clone());
         platform.names = names::own(own)?;
+        // Before the databases: each migration needs them, and all run at once.
+        services::create_secrets(&platform).await?;
         let databases = Service::BACKENDS.map(|service| migrated(servers, &platform, service));
         tokio::try_join!(
             futures::future::try_join_all(databases),
@@ -121,7 +123,6 @@ impl System {
 async fn migrated(servers: &Platform, platform: &Platform, service: Service) -> anyhow::Result<()> {
     let migrator = services::binary(service.name())?;
     template::create(servers, platform, service, &migrator, async |at_template| {
-        services::create_secrets(&at_template).await?;
         services::program(&at_template, service, &["migrate"])?
             .run(&at_template.home, None)
             .await

@@ -30,7 +30,10 @@ async fn shop(category: &str) -> Client {
 async fn staff_read_their_own_writes_at_once() {
     let staff = shop("own-writes").await;
 
-    let created = staff.create(product("own-writes", "plain-bowl", 1_500)).await.unwrap();
+    let created = staff
+        .create(product("own-writes", "plain-bowl", 1_500))
+        .await
+        .unwrap();
     let change = wire::UpdateProductRequest {
         product_id: created.product_id.clone(),
         expected_version: created.version,
@@ -40,16 +43,25 @@ async fn staff_read_their_own_writes_at_once() {
     let updated = staff.update(change).await.unwrap();
 
     assert_eq!((created.version, updated.version), (1, 2));
-    assert_eq!(staff.get(&created.product_id).await.unwrap().name, "Deep bowl");
+    assert_eq!(
+        staff.get(&created.product_id).await.unwrap().name,
+        "Deep bowl"
+    );
     assert_eq!(staff.get_by_slug("plain-bowl").await.unwrap(), updated);
 }
 
 #[tokio::test]
 async fn a_slug_and_a_sku_belong_to_one_product() {
     let staff = shop("taken").await;
-    staff.create(product("taken", "first-cup", 100)).await.unwrap();
+    staff
+        .create(product("taken", "first-cup", 100))
+        .await
+        .unwrap();
 
-    let same_slug = staff.create(product("taken", "first-cup", 100)).await.unwrap_err();
+    let same_slug = staff
+        .create(product("taken", "first-cup", 100))
+        .await
+        .unwrap_err();
     let mut other = product("taken", "second-cup", 100);
     other.variants[0].sku = "FIRST-CUP".to_owned();
     let same_sku = staff.create(other.clone()).await.unwrap_err();
@@ -58,13 +70,19 @@ async fn a_slug_and_a_sku_belong_to_one_product() {
     assert_eq!(reason(&same_slug), "SLUG_TAKEN");
     assert_eq!(reason(&same_sku), "SKU_TAKEN");
     // The refused try keeps its slug reserved for as long as it might still be on the way.
-    assert_eq!(reason(&staff.create(other).await.unwrap_err()), "SLUG_TAKEN");
+    assert_eq!(
+        reason(&staff.create(other).await.unwrap_err()),
+        "SLUG_TAKEN"
+    );
 }
 
 #[tokio::test]
 async fn a_change_of_an_old_version_is_refused() {
     let staff = shop("versions").await;
-    let created = staff.create(product("versions", "old-jug", 100)).await.unwrap();
+    let created = staff
+        .create(product("versions", "old-jug", 100))
+        .await
+        .unwrap();
     let change = |version| wire::UpdateProductRequest {
         product_id: created.product_id.clone(),
         expected_version: version,
@@ -85,13 +103,19 @@ async fn a_change_of_an_old_version_is_refused() {
 #[tokio::test]
 async fn a_deleted_product_is_kept_but_no_longer_listed() {
     let staff = shop("deleted").await;
-    let created = staff.create(product("deleted", "chipped-plate", 100)).await.unwrap();
+    let created = staff
+        .create(product("deleted", "chipped-plate", 100))
+        .await
+        .unwrap();
     let request = wire::DeleteProductRequest {
         product_id: created.product_id.clone(),
         expected_version: 1,
     };
 
-    staff.call(async |mut client| client.delete_product(request).await).await.unwrap();
+    staff
+        .call(async |mut client| client.delete_product(request).await)
+        .await
+        .unwrap();
 
     assert!(!staff.get(&created.product_id).await.unwrap().active);
     let listed = staff.search(search("deleted", "", 20)).await.unwrap();
@@ -123,7 +147,11 @@ async fn pages_over_all_shards_show_every_product_once_in_order() {
         request.set_sort(wire::Sort::Price);
         let page = staff.search(request).await.unwrap();
         for product in &page.products {
-            assert!(seen.insert(product.product_id.clone()), "{} twice", product.slug);
+            assert!(
+                seen.insert(product.product_id.clone()),
+                "{} twice",
+                product.slug
+            );
             prices.push(product.variants[0].price.clone().unwrap().minor_units);
         }
         cursor = page.next_cursor;
@@ -140,7 +168,10 @@ async fn pages_over_all_shards_show_every_product_once_in_order() {
 async fn a_cursor_that_was_forged_or_is_of_another_order_is_refused() {
     let staff = shop("cursors").await;
     for i in 0..2 {
-        staff.create(product("cursors", &format!("cursor-{i}"), 100)).await.unwrap();
+        staff
+            .create(product("cursors", &format!("cursor-{i}"), 100))
+            .await
+            .unwrap();
     }
     let first = staff.search(search("cursors", "", 1)).await.unwrap();
     let mut by_price = search("cursors", &first.next_cursor, 1);
@@ -178,10 +209,17 @@ async fn lists_are_narrowed_by_price_and_attribute() {
     let mut wooden = product("filters", "wooden-spoon", 300);
     wooden.attributes = [("material".to_owned(), "wood".to_owned())].into();
     staff.create(wooden).await.unwrap();
-    staff.create(product("filters", "clay-spoon", 900)).await.unwrap();
+    staff
+        .create(product("filters", "clay-spoon", 900))
+        .await
+        .unwrap();
     let slugs = async |request| {
         let found = staff.search(request).await.unwrap();
-        found.products.into_iter().map(|product| product.slug).collect::<Vec<_>>()
+        found
+            .products
+            .into_iter()
+            .map(|product| product.slug)
+            .collect::<Vec<_>>()
     };
 
     let mut cheap = search("filters", "", 20);
@@ -191,13 +229,19 @@ async fn lists_are_narrowed_by_price_and_attribute() {
 
     assert_eq!(slugs(cheap).await, ["wooden-spoon"]);
     assert_eq!(slugs(wood).await, ["wooden-spoon"]);
-    assert_eq!(slugs(search("filters", "", 20)).await, ["clay-spoon", "wooden-spoon"]);
+    assert_eq!(
+        slugs(search("filters", "", 20)).await,
+        ["clay-spoon", "wooden-spoon"]
+    );
 }
 
 #[tokio::test]
 async fn variants_are_found_by_sku_and_by_product_for_the_order_service_alone() {
     let staff = shop("variants").await;
-    let created = staff.create(product("variants", "small-vase", 700)).await.unwrap();
+    let created = staff
+        .create(product("variants", "small-vase", 700))
+        .await
+        .unwrap();
     let request = wire::BatchGetVariantsRequest {
         skus: vec!["SMALL-VASE".to_owned(), "NO-SUCH-SKU".to_owned()],
         product_ids: vec![created.product_id.clone()],
@@ -210,22 +254,33 @@ async fn variants_are_found_by_sku_and_by_product_for_the_order_service_alone() 
         Some(answer.await.unwrap().variants).filter(|variants| !variants.is_empty())
     });
     let found = found.await;
-    let refused = staff.call(async |mut client| client.batch_get_variants(request).await).await;
+    let refused = staff
+        .call(async |mut client| client.batch_get_variants(request).await)
+        .await;
 
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].sku.as_str(), found[0].name.as_str()), ("SMALL-VASE", "small vase"));
+    assert_eq!(
+        (found[0].sku.as_str(), found[0].name.as_str()),
+        ("SMALL-VASE", "small vase")
+    );
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
 }
 
 #[tokio::test]
 async fn guests_who_wrote_nothing_are_served_by_replicas_and_caches() {
     let staff = shop("guests").await;
-    let created = staff.create(product("guests", "guest-lamp", 2_000)).await.unwrap();
+    let created = staff
+        .create(product("guests", "guest-lamp", 2_000))
+        .await
+        .unwrap();
     let guest = Harness::get().guest().await;
     testkit::eventually(LIMIT, async || guest.get(&created.product_id).await.ok()).await;
     // Other tests write meanwhile, which reads primaries; so the guest's share is seen by its
     // reads being the replicas': what was just written is not there yet.
-    let fresh = staff.create(product("guests", "fresh-lamp", 2_000)).await.unwrap();
+    let fresh = staff
+        .create(product("guests", "fresh-lamp", 2_000))
+        .await
+        .unwrap();
 
     let unseen = guest.get(&fresh.product_id).await;
 
@@ -243,7 +298,8 @@ async fn bad_input_names_its_field() {
     bad.variants.clear();
     let no_variant = staff.create(bad).await.unwrap_err();
 
-    let fields = [unknown, no_price, no_variant].map(|status| fault::fields(&status)[0].field.clone());
+    let fields =
+        [unknown, no_price, no_variant].map(|status| fault::fields(&status)[0].field.clone());
 
     assert_eq!(fields, ["category", "variants[0].price", "variants"]);
     let bad_id = staff.get("not-an-id").await.unwrap_err();

@@ -15,8 +15,9 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
     stock(backends, &staff, &sku).await?;
     let [claimed, released] = [reservation(&sku), reservation(&sku)];
     for hold in [&claimed, &released] {
-        let _: v1::ReserveResponse =
-            backends.ask(Service::Inventory, "Reserve", &order, hold.clone()).await?;
+        let _: v1::ReserveResponse = backends
+            .ask(Service::Inventory, "Reserve", &order, hold.clone())
+            .await?;
     }
     let adjust = v1::AdjustStockRequest {
         idempotency_key: unique("key"),
@@ -25,14 +26,22 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
         delta: 1,
         reason: "found".to_owned(),
     };
-    let claim = v1::ClaimRequest { order_id: claimed.order_id, skus: vec![sku.clone()] };
+    let claim = v1::ClaimRequest {
+        order_id: claimed.order_id,
+        skus: vec![sku.clone()],
+    };
     let release = v1::ReleaseRequest {
         order_id: released.order_id,
         skus: vec![sku.clone()],
         reason: "cancelled".to_owned(),
     };
     Ok(vec![
-        write(backends, "PutStock", &staff, plenty(&unique("SKU").to_uppercase())),
+        write(
+            backends,
+            "PutStock",
+            &staff,
+            plenty(&unique("SKU").to_uppercase()),
+        ),
         write(backends, "AdjustStock", &staff, adjust),
         write(backends, "Reserve", &order, reservation(&sku)),
         write(backends, "Claim", &order, claim),
@@ -42,8 +51,9 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
 
 /// Puts plenty of it into a warehouse.
 pub(super) async fn stock(backends: &Backends, staff: &Caller, sku: &str) -> anyhow::Result<()> {
-    let _: v1::PutStockResponse =
-        backends.ask(Service::Inventory, "PutStock", staff, plenty(sku)).await?;
+    let _: v1::PutStockResponse = backends
+        .ask(Service::Inventory, "PutStock", staff, plenty(sku))
+        .await?;
     Ok(())
 }
 
@@ -69,7 +79,13 @@ fn plenty(sku: &str) -> v1::PutStockRequest {
 fn reservation(sku: &str) -> v1::ReserveRequest {
     v1::ReserveRequest {
         order_id: OrderId::new(Slot::draw()).to_string(),
-        lines: vec![v1::ReserveLine { sku: sku.to_owned(), quantity: 1 }],
-        hold: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
+        lines: vec![v1::ReserveLine {
+            sku: sku.to_owned(),
+            quantity: 1,
+        }],
+        hold: Some(prost_types::Duration {
+            seconds: 600,
+            nanos: 0,
+        }),
     }
 }

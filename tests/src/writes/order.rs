@@ -27,9 +27,19 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
     };
     let (canceller, cancelled) = order(backends, &sku).await?;
     let (_, shipped) = order(backends, &sku).await?;
-    let update = v1::UpdateCartItemRequest { cart_token: None, sku: sku.clone(), quantity: 2 };
-    let remove = v1::RemoveCartItemRequest { cart_token: None, sku: sku.clone() };
-    let cancel = v1::CancelOrderRequest { order_id: cancelled, reason: None };
+    let update = v1::UpdateCartItemRequest {
+        cart_token: None,
+        sku: sku.clone(),
+        quantity: 2,
+    };
+    let remove = v1::RemoveCartItemRequest {
+        cart_token: None,
+        sku: sku.clone(),
+    };
+    let cancel = v1::CancelOrderRequest {
+        order_id: cancelled,
+        reason: None,
+    };
     let ship = v1::CreateFulfillmentRequest {
         order_id: shipped,
         ..v1::CreateFulfillmentRequest::default()
@@ -39,7 +49,12 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
         write(backends, "AddCartItem", &buyers[0], item(&sku)),
         write(backends, "UpdateCartItem", &buyers[1], update),
         write(backends, "RemoveCartItem", &buyers[2], remove),
-        write(backends, "ClearCart", &buyers[3], v1::ClearCartRequest { cart_token: None }),
+        write(
+            backends,
+            "ClearCart",
+            &buyers[3],
+            v1::ClearCartRequest { cart_token: None },
+        ),
         write(backends, "MergeCart", &gateway, merge),
         write(backends, "PlaceOrder", &buyers[4], placement()),
         write(backends, "CancelOrder", &canceller, cancel),
@@ -78,14 +93,17 @@ async fn fill_cart(
     caller: &Caller,
     sku: &str,
 ) -> anyhow::Result<v1::AddCartItemResponse> {
-    Ok(backends.ask(Service::Order, "AddCartItem", caller, item(sku)).await?)
+    Ok(backends
+        .ask(Service::Order, "AddCartItem", caller, item(sku))
+        .await?)
 }
 
 /// Somebody's order.
 async fn order(backends: &Backends, sku: &str) -> anyhow::Result<(Caller, String)> {
     let buyer = customer();
     fill_cart(backends, &buyer, sku).await?;
-    let answer: v1::PlaceOrderResponse =
-        backends.ask(Service::Order, "PlaceOrder", &buyer, placement()).await?;
+    let answer: v1::PlaceOrderResponse = backends
+        .ask(Service::Order, "PlaceOrder", &buyer, placement())
+        .await?;
     Ok((buyer, present(answer.order)?.order_id))
 }

@@ -13,11 +13,13 @@ pub(super) async fn writes(backends: &Backends) -> anyhow::Result<Vec<Write>> {
     let (staff, order) = (staff(), Caller::service("order", None));
     let [captured, voided, refunded] = [authorization(), authorization(), authorization()];
     for authorization in [&captured, &voided, &refunded] {
-        let _: v1::AuthorizeResponse =
-            backends.ask(Service::Payment, "Authorize", &order, authorization.clone()).await?;
+        let _: v1::AuthorizeResponse = backends
+            .ask(Service::Payment, "Authorize", &order, authorization.clone())
+            .await?;
     }
-    let _: v1::CaptureResponse =
-        backends.ask(Service::Payment, "Capture", &order, capture(&refunded)).await?;
+    let _: v1::CaptureResponse = backends
+        .ask(Service::Payment, "Capture", &order, capture(&refunded))
+        .await?;
     let void = v1::VoidRequest {
         idempotency_key: unique("void"),
         payment_id: voided.payment_id,

@@ -71,8 +71,9 @@ fn new_product(category: &str) -> v1::CreateProductRequest {
 
 /// The slug of a new category.
 async fn create_category(backends: &Backends, staff: &Caller) -> anyhow::Result<String> {
-    let answer: v1::CreateCategoryResponse =
-        backends.ask(Service::Product, "CreateCategory", staff, new_category()).await?;
+    let answer: v1::CreateCategoryResponse = backends
+        .ask(Service::Product, "CreateCategory", staff, new_category())
+        .await?;
     Ok(present(answer.category)?.slug)
 }
 
@@ -81,7 +82,13 @@ async fn create(
     staff: &Caller,
     category: &str,
 ) -> anyhow::Result<v1::Product> {
-    let answer: v1::CreateProductResponse =
-        backends.ask(Service::Product, "CreateProduct", staff, new_product(category)).await?;
+    let answer: v1::CreateProductResponse = backends
+        .ask(
+            Service::Product,
+            "CreateProduct",
+            staff,
+            new_product(category),
+        )
+        .await?;
     present(answer.product)
 }

@@ -17,7 +17,9 @@ const PRICE_LIMIT: Duration = Duration::from_secs(20);
 async fn an_empty_cart_cannot_be_ordered() {
     let shop = Shop::open(1).await;
 
-    place(&shop.customer().await, "key", "tok_ok").await.expect_problem(422, "cart-empty");
+    place(&shop.customer().await, "key", "tok_ok")
+        .await
+        .expect_problem(422, "cart-empty");
 }
 
 #[tokio::test]
@@ -33,7 +35,10 @@ async fn what_is_out_of_stock_is_named_with_what_is_left() {
     let path = format!("/api/orders/{}", text(&problem["orderId"]));
     assert_eq!(get(&buyer, &path).await.expect(200)["status"], "rejected");
     let cart = get(&buyer, "/api/cart").await.expect(200);
-    assert_eq!(cart["items"][0]["quantity"], 3, "the cart is as it was: {cart}");
+    assert_eq!(
+        cart["items"][0]["quantity"], 3,
+        "the cart is as it was: {cart}"
+    );
 }
 
 #[tokio::test]
@@ -82,7 +87,10 @@ async fn a_price_that_changed_since_the_cart_was_read_is_told_and_not_charged() 
         assert_eq!(answer.expect_problem(409, "price-changed")["total"], total);
     }
     let cart = get(&buyer, "/api/cart").await.expect(200);
-    assert_eq!(cart["subtotal"], total, "the cart shows the new price: {cart}");
+    assert_eq!(
+        cart["subtotal"], total,
+        "the cart shows the new price: {cart}"
+    );
     let order = place(&buyer, "another key", "tok_ok").await.expect(201);
     assert_eq!(order["total"], total);
 }
@@ -97,7 +105,10 @@ async fn a_total_that_is_not_the_expected_one_is_told_and_not_charged() {
     let answer = buyer.post_once("/api/orders", "key", &body).await.unwrap();
 
     let problem = answer.expect_problem(409, "price-changed");
-    assert_eq!(problem["total"], json!({"minorUnits": 1000, "currency": "USD"}));
+    assert_eq!(
+        problem["total"],
+        json!({"minorUnits": 1000, "currency": "USD"})
+    );
 }
 
 #[tokio::test]
@@ -116,7 +127,11 @@ async fn one_key_makes_one_order_and_answers_the_same_bytes() {
     assert_eq!(second.header("idempotent-replayed"), "true");
     other.expect_problem(422, "key-reused");
     let orders = get(&buyer, "/api/orders").await.expect(200);
-    assert_eq!(orders["items"].as_array().map(Vec::len), Some(1), "{orders}");
+    assert_eq!(
+        orders["items"].as_array().map(Vec::len),
+        Some(1),
+        "{orders}"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +149,10 @@ async fn one_key_is_refused_the_same_way_again() {
     let second = place(&buyer, "key", "tok_declined").await;
 
     let first = decided(first.expect_problem(402, "payment-declined"));
-    assert_eq!(first, decided(second.expect_problem(402, "payment-declined")));
+    assert_eq!(
+        first,
+        decided(second.expect_problem(402, "payment-declined"))
+    );
 }
 
 #[tokio::test]
@@ -147,9 +165,15 @@ async fn what_may_be_sent_twice_needs_a_key() {
     let adjustments = format!("/api/inventory/{}/adjustments", shop.stall.sku);
     let refunds = format!("/api/payments/{}/refunds", text(&order["paymentId"]));
 
-    post(&buyer, "/api/orders", &order_body).await.expect_problem(428, "key-required");
-    post(&shop.staff, &adjustments, &adjustment).await.expect_problem(428, "key-required");
-    post(&shop.staff, &refunds, &refund).await.expect_problem(428, "key-required");
+    post(&buyer, "/api/orders", &order_body)
+        .await
+        .expect_problem(428, "key-required");
+    post(&shop.staff, &adjustments, &adjustment)
+        .await
+        .expect_problem(428, "key-required");
+    post(&shop.staff, &refunds, &refund)
+        .await
+        .expect_problem(428, "key-required");
 }
 
 #[tokio::test]

@@ -57,7 +57,10 @@ impl Shop {
 }
 
 async fn place(buyer: &Visitor, key: &str, token: &str) -> Answer {
-    buyer.post_once("/api/orders", key, &order_body(token)).await.unwrap()
+    buyer
+        .post_once("/api/orders", key, &order_body(token))
+        .await
+        .unwrap()
 }
 
 async fn get(visitor: &Visitor, path: &str) -> Answer {

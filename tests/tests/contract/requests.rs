@@ -14,26 +14,43 @@ use crate::{Shop, get, post};
 async fn a_body_that_cannot_be_read_is_refused() {
     let shop = Shop::open(1).await;
     let send = async |kind: &str, body: String| {
-        let request = shop.guest().request(Method::POST, "/api/users").header("content-type", kind);
+        let request = shop
+            .guest()
+            .request(Method::POST, "/api/users")
+            .header("content-type", kind);
         Visitor::answer(request.body(body)).await.unwrap()
     };
     let json = "application/json";
 
-    send(json, "{\"email\": ".to_owned()).await.expect_problem(400, "malformed");
-    send("text/plain", "{}".to_owned()).await.expect_problem(415, "unsupported-media-type");
+    send(json, "{\"email\": ".to_owned())
+        .await
+        .expect_problem(400, "malformed");
+    send("text/plain", "{}".to_owned())
+        .await
+        .expect_problem(415, "unsupported-media-type");
     let large = format!("{{\"email\": \"{}\"}}", "x".repeat(1024 * 1024));
     send(json, large).await.expect_problem(413, "too-large");
-    send(json, "{}".to_owned()).await.expect_fault("invalid", "email");
+    send(json, "{}".to_owned())
+        .await
+        .expect_fault("invalid", "email");
     let unknown = json!({"email": "a@example.com", "password": "x", "name": "x", "admin": true});
-    send(json, unknown.to_string()).await.expect_fault("invalid", "admin");
+    send(json, unknown.to_string())
+        .await
+        .expect_fault("invalid", "admin");
 }
 
 #[tokio::test]
 async fn a_route_or_method_that_is_not_there_is_a_problem_too() {
     let shop = Shop::open(1).await;
 
-    get(&shop.guest(), "/api/nothing").await.expect_problem(404, "not-found");
-    let answer = shop.guest().send(Method::PUT, "/api/orders", &json!({})).await.unwrap();
+    get(&shop.guest(), "/api/nothing")
+        .await
+        .expect_problem(404, "not-found");
+    let answer = shop
+        .guest()
+        .send(Method::PUT, "/api/orders", &json!({}))
+        .await
+        .unwrap();
     answer.expect_problem(405, "method-not-allowed");
     let mut allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
@@ -53,15 +70,23 @@ async fn an_id_that_cannot_be_ours_is_refused() {
     ];
 
     for id in impossible {
-        get(&customer, &format!("/api/orders/{id}")).await.expect_fault("invalid-id", "id");
-        get(&customer, &format!("/api/payments/{id}")).await.expect_fault("invalid-id", "id");
+        get(&customer, &format!("/api/orders/{id}"))
+            .await
+            .expect_fault("invalid-id", "id");
+        get(&customer, &format!("/api/payments/{id}"))
+            .await
+            .expect_fault("invalid-id", "id");
         let path = format!("/api/orders/{id}/cancel");
-        post(&customer, &path, &json!({})).await.expect_fault("invalid-id", "id");
+        post(&customer, &path, &json!({}))
+            .await
+            .expect_fault("invalid-id", "id");
         let item = json!({"productId": id, "quantity": 1});
         let answer = post(&customer, "/api/cart/items", &item).await;
         assert_eq!(answer.expect(422)["errors"][0]["field"], "productId");
         let path = format!("/api/products/{id}");
-        get(&shop.guest(), &path).await.expect_problem(404, "not-found");
+        get(&shop.guest(), &path)
+            .await
+            .expect_problem(404, "not-found");
     }
 }
 
@@ -90,9 +115,18 @@ async fn a_quantity_that_nobody_can_buy_is_refused() {
     let buyer = shop.buyer(1).await;
     let sku = &shop.stall.sku;
 
-    for quantity in [json!(0), json!(-1), json!(1_000_000), json!(1e30), json!("1"), json!(1.5)] {
+    for quantity in [
+        json!(0),
+        json!(-1),
+        json!(1_000_000),
+        json!(1e30),
+        json!("1"),
+        json!(1.5),
+    ] {
         let item = json!({"sku": sku, "quantity": quantity});
-        post(&buyer, "/api/cart/items", &item).await.expect_fault("invalid", "quantity");
+        post(&buyer, "/api/cart/items", &item)
+            .await
+            .expect_fault("invalid", "quantity");
         let path = format!("/api/cart/items/{sku}");
         let change = json!({"quantity": quantity});
         let answer = buyer.send(Method::PATCH, &path, &change).await.unwrap();
@@ -107,7 +141,9 @@ async fn what_is_not_sold_cannot_be_put_into_a_cart() {
     let shop = Shop::open(1).await;
 
     let item = json!({"sku": "NO-SUCH-THING", "quantity": 1});
-    post(&shop.customer().await, "/api/cart/items", &item).await.expect_fault("unknown-sku", "sku");
+    post(&shop.customer().await, "/api/cart/items", &item)
+        .await
+        .expect_fault("unknown-sku", "sku");
 }
 
 #[test]

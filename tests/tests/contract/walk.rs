@@ -32,14 +32,23 @@ async fn a_customer_searches_orders_and_cancels_and_the_stock_comes_back() {
 
     let buyer = shop.buyer(2).await;
     let cart = get(&buyer, "/api/cart").await.expect(200);
-    assert_eq!(cart["subtotal"], json!({"minorUnits": 2000, "currency": "USD"}));
+    assert_eq!(
+        cart["subtotal"],
+        json!({"minorUnits": 2000, "currency": "USD"})
+    );
     let order = place(&buyer, "first", "tok_ok").await.expect(201);
     assert_eq!(order["status"], "confirmed");
     assert_eq!(order["total"], cart["subtotal"]);
-    assert_eq!(get(&buyer, "/api/cart").await.expect(200)["items"], json!([]));
+    assert_eq!(
+        get(&buyer, "/api/cart").await.expect(200)["items"],
+        json!([])
+    );
     let path = format!("/api/orders/{}", text(&order["id"]));
     let timeline = get(&buyer, &format!("{path}/timeline")).await.expect(200);
-    assert_eq!(statuses(&timeline), ["pending", "reserved", "authorized", "confirmed"]);
+    assert_eq!(
+        statuses(&timeline),
+        ["pending", "reserved", "authorized", "confirmed"]
+    );
     assert_eq!(timeline["traceId"], order["traceId"]);
     shop.stall.expect_available(8).await;
 
@@ -48,16 +57,27 @@ async fn a_customer_searches_orders_and_cancels_and_the_stock_comes_back() {
     shop.stall.expect_available(5).await;
     let second = format!("/api/orders/{}", text(&second["id"]));
     let reason = json!({"reason": "too many"});
-    let cancelled = post(&buyer, &format!("{second}/cancel"), &reason).await.expect(200);
-    assert!(["cancelling", "cancelled"].contains(&text(&cancelled["status"])), "{cancelled}");
+    let cancelled = post(&buyer, &format!("{second}/cancel"), &reason)
+        .await
+        .expect(200);
+    assert!(
+        ["cancelling", "cancelled"].contains(&text(&cancelled["status"])),
+        "{cancelled}"
+    );
     eventually(LIMIT, async || {
         let order = get(&buyer, &second).await.expect(200);
         (order["status"] == "cancelled").then_some(())
     })
     .await;
     shop.stall.expect_available(8).await;
-    let orders = get(&buyer, "/api/orders?status=cancelled").await.expect(200);
-    assert_eq!(orders["items"].as_array().map(Vec::len), Some(1), "{orders}");
+    let orders = get(&buyer, "/api/orders?status=cancelled")
+        .await
+        .expect(200);
+    assert_eq!(
+        orders["items"].as_array().map(Vec::len),
+        Some(1),
+        "{orders}"
+    );
 }
 
 #[tokio::test]
@@ -71,11 +91,17 @@ async fn a_product_that_has_not_changed_is_not_sent_again() {
     .await;
 
     let etag = first.header("etag");
-    let request = guest.request(Method::GET, &path).header("if-none-match", etag);
+    let request = guest
+        .request(Method::GET, &path)
+        .header("if-none-match", etag);
     let second = Visitor::answer(request).await.unwrap();
 
     assert_eq!(etag, format!("\"{}\"", first.json()["version"]));
-    assert!(first.header("cache-control").starts_with("public, max-age=300"));
+    assert!(
+        first
+            .header("cache-control")
+            .starts_with("public, max-age=300")
+    );
     second.expect(304);
     assert!(second.body.is_empty());
     assert_eq!(second.header("etag"), etag);
@@ -87,7 +113,10 @@ async fn a_product_is_changed_only_by_who_knows_its_version() {
     let path = format!("/api/products/{}", shop.stall.product_id);
     let etag = get(&shop.staff, &path).await.header("etag").to_owned();
     let change = async |etag: Option<&str>, name: &str| {
-        let request = shop.staff.request(Method::PATCH, &path).json(&json!({"name": name}));
+        let request = shop
+            .staff
+            .request(Method::PATCH, &path)
+            .json(&json!({"name": name}));
         let request = match etag {
             Some(etag) => request.header("if-match", etag),
             None => request,
@@ -95,10 +124,14 @@ async fn a_product_is_changed_only_by_who_knows_its_version() {
         Visitor::answer(request).await.unwrap()
     };
 
-    change(None, "A").await.expect_problem(428, "if-match-required");
+    change(None, "A")
+        .await
+        .expect_problem(428, "if-match-required");
     let changed = change(Some(&etag), "B").await;
     changed.expect(200);
-    change(Some(&etag), "C").await.expect_problem(412, "version-mismatch");
+    change(Some(&etag), "C")
+        .await
+        .expect_problem(412, "version-mismatch");
 
     assert_ne!(changed.header("etag"), etag);
     let seen = get(&shop.staff, &path).await.expect(200);
@@ -110,12 +143,12 @@ async fn staff_ship_an_order_in_parts_and_then_it_is_too_late_to_cancel() {
     let shop = Shop::open(5).await;
     let (buyer, order) = shop.sell(3).await;
     let path = format!("/api/orders/{}", text(&order["id"]));
-    let ship = async |body: &Value| {
-        post(&shop.staff, &format!("{path}/fulfillments"), body).await
-    };
+    let ship = async |body: &Value| post(&shop.staff, &format!("{path}/fulfillments"), body).await;
 
     let items = json!([{"sku": shop.stall.sku, "quantity": 1}]);
-    let part = ship(&json!({"items": items, "trackingNumber": "T-1"})).await.expect(201);
+    let part = ship(&json!({"items": items, "trackingNumber": "T-1"}))
+        .await
+        .expect(201);
     let too_many = json!({"items": [{"sku": shop.stall.sku, "quantity": 3}]});
     let refused = ship(&too_many).await;
     let rest = ship(&json!({})).await.expect(201);
@@ -160,6 +193,9 @@ async fn staff_give_back_no_more_than_was_captured() {
     too_much.expect_problem(409, "refund-exceeds-captured");
     rest.expect(201);
     let payment = get(&shop.staff, &payment).await.expect(200);
-    assert_eq!(payment["refunded"], json!({"minorUnits": 1000, "currency": "USD"}));
+    assert_eq!(
+        payment["refunded"],
+        json!({"minorUnits": 1000, "currency": "USD"})
+    );
     assert_eq!(payment["status"], "refunded");
 }

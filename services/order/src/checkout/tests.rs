@@ -377,3 +377,15 @@ fn an_empty_cart_and_a_sku_that_is_no_longer_sold_are_refused() {
         Err(Error::CartEmpty)
     ));
 }
+
+#[test]
+fn late_money_is_given_back_and_the_order_ends_again() {
+    for status in [S::Rejected, S::Cancelled] {
+        let ended = State::new(status, None);
+
+        let undoing = ended.after(Event::LateMoney).unwrap();
+
+        assert_eq!(undoing.step, Some(Step::Undo));
+        assert_eq!(undoing.after(Event::Undone), Some(ended), "{status:?}");
+    }
+}

@@ -90,7 +90,6 @@ impl Harness {
     pub async fn guest(&self) -> Client {
         self.caller(Caller::default()).await
     }
-
 }
 
 async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
@@ -104,7 +103,10 @@ async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
         endpoint: listeners.main.local_addr().unwrap().to_string(),
     };
     let config = config(fixture.flags());
-    (harness, product::serve(config, listeners, CancellationToken::new()))
+    (
+        harness,
+        product::serve(config, listeners, CancellationToken::new()),
+    )
 }
 
 /// One caller of the product service, who remembers what was seen.
@@ -139,12 +141,18 @@ impl Client {
         Ok(answer.await?.category.unwrap())
     }
 
-    pub async fn create(&self, product: wire::CreateProductRequest) -> Result<wire::Product, Status> {
+    pub async fn create(
+        &self,
+        product: wire::CreateProductRequest,
+    ) -> Result<wire::Product, Status> {
         let answer = self.call(async |mut client| client.create_product(product).await);
         Ok(answer.await?.product.unwrap())
     }
 
-    pub async fn update(&self, change: wire::UpdateProductRequest) -> Result<wire::Product, Status> {
+    pub async fn update(
+        &self,
+        change: wire::UpdateProductRequest,
+    ) -> Result<wire::Product, Status> {
         let answer = self.call(async |mut client| client.update_product(change).await);
         Ok(answer.await?.product.unwrap())
     }
@@ -155,10 +163,14 @@ impl Client {
     }
 
     pub async fn get_by_slug(&self, slug: &str) -> Result<wire::Product, Status> {
-        self.get_by(wire::get_product_request::Product::Slug(slug.to_owned())).await
+        self.get_by(wire::get_product_request::Product::Slug(slug.to_owned()))
+            .await
     }
 
-    async fn get_by(&self, key: wire::get_product_request::Product) -> Result<wire::Product, Status> {
+    async fn get_by(
+        &self,
+        key: wire::get_product_request::Product,
+    ) -> Result<wire::Product, Status> {
         let request = wire::GetProductRequest { product: Some(key) };
         let answer = self.call(async |mut client| client.get_product(request).await);
         Ok(answer.await?.product.unwrap())
@@ -168,7 +180,8 @@ impl Client {
         &self,
         request: wire::SearchProductsRequest,
     ) -> Result<wire::SearchProductsResponse, Status> {
-        self.call(async |mut client| client.search_products(request).await).await
+        self.call(async |mut client| client.search_products(request).await)
+            .await
     }
 }
 
