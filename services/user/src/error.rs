@@ -24,7 +24,7 @@ pub(crate) enum Error {
     #[error("a password could not be hashed")]
     Hashing(#[from] argon2::password_hash::Error),
     #[error("the work on the request broke off")]
-    Interrupted(#[from] tokio::task::JoinError),
+    Interrupted,
 }
 
 impl Error {
@@ -59,7 +59,7 @@ impl From<Error> for Status {
             }
             Error::NotFound(_) => Self::not_found(text),
             Error::Storage(error) => error.into(),
-            Error::Signing(_) | Error::Hashing(_) | Error::Interrupted(_) => {
+            Error::Signing(_) | Error::Hashing(_) | Error::Interrupted => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
                 Self::internal(text)
             }
