@@ -36,6 +36,7 @@ impl Cost {
         cost
     }
 
+    #[expect(clippy::print_stdout, reason = "the figures that are quoted")]
     fn expect_within(&self, what: &str, commits_max: usize, round_trips_max: usize) {
         let commits: usize = self.commits.values().sum();
         let round_trips: usize = self.round_trips.values().sum();

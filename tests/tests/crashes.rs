@@ -55,6 +55,7 @@ impl Scene {
 
 impl Actor {
     /// Goes on in the background: its requests may fail, its order must settle.
+    #[expect(clippy::disallowed_methods, reason = "a client, no part of a service")]
     fn play(self) -> JoinHandle<()> {
         tokio::spawn(async move {
             // The client may see the crash; what counts is what becomes of the order.

@@ -1,5 +1,7 @@
 //! The helpers themselves, on real servers.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};

@@ -33,7 +33,7 @@ async fn an_address_is_its_owners_and_the_order_services_in_their_name() {
     let updated = updated.await.unwrap().address.unwrap();
 
     assert_eq!((updated.version, made.version), (2, 1));
-    assert_eq!(customer.addresses().await, [updated.clone()]);
+    assert_eq!(customer.addresses().await, std::slice::from_ref(&updated));
     assert_eq!(customer.address(&made.address_id).await.unwrap(), updated);
     assert_eq!(
         stranger.address(&made.address_id).await.unwrap_err().code(),
