@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 static SYSTEM: OnceCell<System> = OnceCell::const_new();
 
 /// What is tested is what is answered, not how soon on a machine that is busy with tests.
-const PATIENT: [Setting<'static>; 5] = [
+pub const PATIENT: [Setting<'static>; 5] = [
     (Service::Gateway, "READ_BUDGET_MS", "5000"),
     (Service::Gateway, "WRITE_BUDGET_MS", "15000"),
     (Service::Gateway, "PAYMENT_BUDGET_MS", "15000"),

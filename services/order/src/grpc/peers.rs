@@ -153,7 +153,8 @@ impl Peers {
         let request = inventory::v1::ReleaseRequest {
             order_id: order.order_id.to_string(),
             skus: order.skus().iter().map(Sku::to_string).collect(),
-            reason: order.status.as_str().to_owned(),
+            // The same at every attempt: under one key another request would be refused.
+            reason: "order undone".to_owned(),
         };
         let answer = self.inventory.clone().release(request).await;
         answer.map(drop).map_err(failed("inventory"))
@@ -202,7 +203,8 @@ impl Peers {
             idempotency_key: key(order, "refund"),
             payment_id: order.payment_id.to_string(),
             amount: None,
-            reason: order.status.as_str().to_owned(),
+            // The same at every attempt: under one key another request would be refused.
+            reason: "order undone".to_owned(),
         };
         match self.payment.clone().refund(request).await {
             Ok(answer) => outcome(answer.into_inner().outcome(), None),

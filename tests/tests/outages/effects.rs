@@ -1,0 +1,144 @@
+//! What consumers made of events, counted.
+
+use std::fs;
+use std::time::Duration;
+
+use devstack::platform::Platform;
+use devstack::service::Service;
+use testkit::eventually;
+use tests::stall::{Stall, run_sql};
+
+use crate::topics;
+
+/// A broker that was killed needs some seconds, and what waited for it some more.
+const QUIET_LIMIT: Duration = Duration::from_secs(90);
+
+/// Who follows whom.
+const CONSUMERS: [(Service, &[Service]); 3] = [
+    (Service::Product, &[Service::Order, Service::Inventory]),
+    (Service::Inventory, &[Service::Order]),
+    (Service::User, &[Service::Order, Service::Payment]),
+];
+
+/// A confirmed order.
+pub struct Sale {
+    pub order_id: String,
+    pub quantity: i64,
+}
+
+/// What the consumers of `order.events` did for sales.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// The units that were counted into popularity.
+    pub sold: i64,
+    /// Order, SKU and quantity of each line that a warehouse is to pick.
+    pub picks: Vec<String>,
+    /// The order of each mail that says that it is confirmed.
+    pub mails: Vec<String>,
+}
+
+impl Effects {
+    /// Each effect of each sale, once.
+    pub fn of(sales: &[Sale], stall: &Stall) -> Self {
+        let picks = sales
+            .iter()
+            .map(|sale| format!("{} {} {}", sale.order_id, stall.sku, sale.quantity));
+        let mails = sales.iter().map(|sale| sale.order_id.clone());
+        Self {
+            sold: sales.iter().map(|sale| sale.quantity).sum(),
+            picks: sorted(picks),
+            mails: sorted(mails),
+        }
+    }
+
+    pub async fn read(platform: &Platform) -> Self {
+        let picks = "select order_id || ' ' || (line ->> 'sku') || ' ' || (line ->> 'quantity')
+            from pick_lists, jsonb_array_elements(lines) as line";
+        Self {
+            sold: so_far(platform, Service::Product).await,
+            picks: sorted(rows(platform, Service::Inventory, picks).await),
+            mails: sorted(confirmations(platform)),
+        }
+    }
+}
+
+/// How many effects the service has made by now.
+pub async fn so_far(platform: &Platform, service: Service) -> i64 {
+    let count = match service {
+        Service::Product => "select coalesce(sum(score), 0) from product_popularity",
+        Service::Inventory => "select count(*) from pick_lists",
+        Service::User => "select count(*) from mails",
+        _ => panic!("{service} makes nothing of orders"),
+    };
+    sum(platform, service, count).await
+}
+
+/// How many events the service has not published.
+pub async fn unpublished(platform: &Platform, service: Service) -> i64 {
+    sum(platform, service, "select count(*) from outbox").await
+}
+
+/// Key and id of what the service has not published, oldest first on each shard.
+pub async fn outbox(platform: &Platform, service: Service) -> Vec<topics::Published> {
+    let script = "select key || ' ' || event_id from outbox order by id";
+    let rows = rows(platform, service, script).await.into_iter();
+    rows.map(|row| {
+        let (key, id) = row.rsplit_once(' ').unwrap();
+        (key.to_owned(), id.to_owned())
+    })
+    .collect()
+}
+
+/// Returns when no event is on its way, and no mail.
+pub async fn wait_until_quiet(platform: &Platform) {
+    eventually(QUIET_LIMIT, async || {
+        for service in Service::BACKENDS {
+            let parked = "select count(*) from parked_events";
+            if unpublished(platform, service).await + sum(platform, service, parked).await > 0 {
+                return None;
+            }
+        }
+        for (consumer, topics) in CONSUMERS {
+            let lag = topics::lag(platform, consumer, topics).ok()?;
+            if lag > 0 {
+                return None;
+            }
+        }
+        let unsent = "select count(*) from mails where state = 'pending'";
+        (sum(platform, Service::User, unsent).await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn sum(platform: &Platform, service: Service, script: &str) -> i64 {
+    let rows = rows(platform, service, script).await.into_iter();
+    rows.map(|row| row.parse::<i64>().unwrap()).sum()
+}
+
+async fn rows(platform: &Platform, service: Service, script: &str) -> Vec<String> {
+    let answers = run_sql(platform, service, script).await.unwrap();
+    let lines = answers.iter().flat_map(|answer| answer.lines());
+    lines.map(str::to_owned).collect()
+}
+
+fn confirmations(platform: &Platform) -> Vec<String> {
+    let mut orders = Vec::new();
+    for entry in fs::read_dir(platform.home.mail()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("confirmed-") && name.ends_with(".eml") {
+            let mail = fs::read_to_string(&path).unwrap();
+            let order = mail
+                .lines()
+                .find_map(|line| line.strip_prefix("Order id: "));
+            orders.push(order.unwrap().trim().to_owned());
+        }
+    }
+    orders
+}
+
+fn sorted(values: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut values: Vec<String> = values.into_iter().collect();
+    values.sort();
+    values
+}
