@@ -40,7 +40,8 @@ struct Actor {
 
 impl Scene {
     async fn prepare(self, stall: &Stall) -> Actor {
-        let buyer = stall.buyer(1).await.unwrap();
+        // The service that was killed last may still be on its way back.
+        let buyer = eventually(SETTLE_LIMIT, async || stall.buyer(1).await.ok()).await;
         let order_id = match self {
             Self::Cancels => Some(place_and_settle(&buyer, stall).await),
             Self::Buys | Self::IsDeclined => None,
