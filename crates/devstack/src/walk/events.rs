@@ -8,10 +8,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::platform::Platform;
 use crate::service::Service;
-use crate::topics;
 use crate::walk::customer::Placed;
+use crate::{topics, wait};
 
 const POLL: Duration = Duration::from_millis(100);
+const MARK_LIMIT: Duration = Duration::from_secs(20);
 const PUBLISH_LIMIT: Duration = Duration::from_secs(20);
 /// What a confirmed order publishes, in this order and each once.
 const EXPECTED: [&str; 2] = ["order.v1.OrderPlaced", "order.v1.OrderConfirmed"];
@@ -25,8 +26,13 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// From now on.
+    /// From now on; a broker that has just been started may need some seconds to answer.
     pub(crate) async fn mark(platform: &Platform) -> anyhow::Result<Self> {
+        let mark = async || Self::try_mark(platform).await;
+        wait::until("the log of order events", MARK_LIMIT, mark).await
+    }
+
+    async fn try_mark(platform: &Platform) -> anyhow::Result<Self> {
         let brokers = platform.kafka_brokers();
         let topic = platform.topic(Service::Order);
         tokio::task::spawn_blocking(move || {
