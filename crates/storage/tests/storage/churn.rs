@@ -43,13 +43,14 @@ async fn pause() {
     tokio::time::sleep(Duration::from_micros(micros)).await;
 }
 
-/// Many readers and writers at once, twenty times over; each call is told which of two processes it
-/// runs in. Returns how often `cached` was older than the database when all had ended.
-async fn churn(
+/// Many readers and writers at once, up to `rounds` times; each call is told which of two processes
+/// it runs in. Whether `cached` was ever older than the database when all had ended.
+async fn goes_stale(
+    rounds: usize,
     read: impl AsyncFn(&Database, usize, &str),
     invalidate: impl AsyncFn(usize, &str, u64),
     cached: impl AsyncFn(&str) -> Option<u64>,
-) -> u32 {
+) -> bool {
     let database = Database::default();
     let step = async |number: usize| {
         let key = format!("churn-{}", rand::rng().random_range(0..8));
@@ -62,15 +63,16 @@ async fn churn(
             read(&database, number % 2, &key).await;
         }
     };
-    let mut stale = 0;
-    for _ in 0..20 {
+    for _ in 0..rounds {
         join_all((0..50).map(&step)).await;
         for key in database.keys() {
             let older = |version| version < database.version(&key);
-            stale += u32::from(cached(&key).await.is_some_and(older));
+            if cached(&key).await.is_some_and(older) {
+                return true;
+            }
         }
     }
-    stale
+    false
 }
 
 #[tokio::test]
@@ -78,7 +80,8 @@ async fn after_quiescence_redis_holds_nothing_older_than_the_database() {
     let redis = client(&support::fixture().await.redis_url).await;
     let processes = [shared_process().await, shared_process().await];
 
-    let stale = churn(
+    let stale = goes_stale(
+        20,
         async |database, process, key| {
             let load = async { row(database.load(key).await) };
             version(&processes[process], key, load).await;
@@ -88,7 +91,7 @@ async fn after_quiescence_redis_holds_nothing_older_than_the_database() {
     )
     .await;
 
-    assert_eq!(stale, 0);
+    assert!(!stale);
 }
 
 /// Mutant: cache-aside with DEL and SETEX keeps old values under the same churn.
@@ -97,7 +100,9 @@ async fn plain_cache_aside_would_hold_values_older_than_the_database() {
     let redis = client(&support::fixture().await.redis_url).await;
     let minute = || Some(Expiration::EX(60));
 
-    let stale = churn(
+    // Mostly one of the first rounds; on a busy machine, where the pauses lose their order, later.
+    let stale = goes_stale(
+        1_000,
         async |database, _, key| {
             if redis.get::<Option<u64>, _>(key).await.unwrap().is_none() {
                 let version = database.load(key).await;
@@ -112,5 +117,5 @@ async fn plain_cache_aside_would_hold_values_older_than_the_database() {
     )
     .await;
 
-    assert!(stale > 0);
+    assert!(stale);
 }
