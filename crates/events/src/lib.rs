@@ -11,6 +11,7 @@ mod inbox;
 mod kafka;
 mod member;
 mod metrics;
+pub mod operator;
 pub mod outbox;
 mod parked;
 mod reaction;

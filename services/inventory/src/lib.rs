@@ -11,14 +11,13 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::events::{Consumers, Relay, dead_letters};
+use ::events::operator::{Operated, Operation};
+use ::events::{Consumers, Relay};
 use chassis::{Chassis, Listeners};
 use storage::cache::Cache;
 use storage::{Cluster, Shard};
-use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use types::Sku;
 
 use crate::store::Store;
 
@@ -65,25 +64,15 @@ pub async fn serve(
         .await
 }
 
-/// Brings every shard to this version's tables.
-pub async fn migrate(config: Config) -> anyhow::Result<()> {
-    let migrations = [
-        ("storage_migrations", &storage::MIGRATIONS),
-        ("events_migrations", &::events::MIGRATIONS),
-        ("inventory_migrations", &MIGRATIONS),
-    ];
-    Ok(storage::migrate(SERVICE, &config.storage, &migrations).await?)
-}
-
-/// Shows or replays the events that wait; answers with the text to show.
-pub async fn dead_letters(
-    config: &Config,
-    command: &dead_letters::Command,
-) -> anyhow::Result<String> {
-    let admin = TcpListener::bind("127.0.0.1:0").await?;
-    let chassis = Chassis::start(SERVICE, &config.chassis, admin, CancellationToken::new())?;
-    let cluster: Cluster<Sku> = Cluster::connect(&chassis, &config.storage).await?;
-    Ok(dead_letters::run(command, &cluster, SERVICE).await?)
+/// Does what an operator asks for.
+pub async fn operate(config: &Config, operation: &Operation) -> anyhow::Result<()> {
+    let operated = Operated {
+        service: SERVICE,
+        migrations: ("inventory_migrations", &MIGRATIONS),
+        chassis: &config.chassis,
+        storage: &config.storage,
+    };
+    operated.run(operation).await
 }
 
 /// Gives back what orders held for too long.

@@ -2,7 +2,7 @@
 
 use chassis::{Listeners, settings, shutdown, telemetry};
 use clap::{Parser, Subcommand};
-use events::dead_letters::Command as DeadLetters;
+use events::operator::Operation;
 use inventory::Config;
 
 const PORT: u16 = 9004;
@@ -20,23 +20,11 @@ struct Cli {
 
 #[derive(Default, Subcommand)]
 enum Command {
-    /// Answer calls until told to stop.
+    /// Answer calls until told to stop; the default.
     #[default]
     Serve,
-    /// Bring every shard's tables to this version.
-    Migrate,
-    /// The databases behind the service.
-    #[command(subcommand)]
-    Shards(Shards),
-    /// Events whose effect failed.
-    #[command(subcommand)]
-    DeadLetters(DeadLetters),
-}
-
-#[derive(Subcommand)]
-enum Shards {
-    /// Show each with its slots and its replicas.
-    List,
+    #[command(flatten)]
+    Operate(Operation),
 }
 
 #[tokio::main]
@@ -48,21 +36,6 @@ async fn main() -> anyhow::Result<()> {
             let listeners = Listeners::bind(&config.chassis, PORT).await?;
             inventory::serve(config, listeners, shutdown::on_signal()?).await
         }
-        Command::Migrate => inventory::migrate(config).await,
-        Command::Shards(Shards::List) => {
-            for shard in storage::shards::list(&config.storage).await? {
-                show(&shard.to_string());
-            }
-            Ok(())
-        }
-        Command::DeadLetters(command) => {
-            show(&inventory::dead_letters(&config, &command).await?);
-            Ok(())
-        }
+        Command::Operate(operation) => inventory::operate(&config, &operation).await,
     }
-}
-
-#[expect(clippy::print_stdout, reason = "this is what the operator asked for")]
-fn show(text: &str) {
-    println!("{text}");
 }

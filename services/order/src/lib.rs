@@ -13,12 +13,12 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::events::{Consumers, Relay, dead_letters};
+use ::events::operator::{Operated, Operation};
+use ::events::{Consumers, Relay};
 use chassis::{Chassis, Listeners};
 use proto::order::v1::order_service_server::OrderServiceServer;
 use storage::Cluster;
 use storage::cache::Cache;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use types::UserId;
@@ -72,23 +72,13 @@ pub async fn serve(
         .await
 }
 
-/// Brings every shard's tables up to date.
-pub async fn migrate(config: Config) -> anyhow::Result<()> {
-    let migrations = [
-        ("storage_migrations", &storage::MIGRATIONS),
-        ("events_migrations", &::events::MIGRATIONS),
-        ("order_migrations", &MIGRATIONS),
-    ];
-    Ok(storage::migrate(SERVICE, &config.storage, &migrations).await?)
-}
-
-/// Shows or replays the events that wait; answers with the text to show.
-pub async fn dead_letters(
-    config: &Config,
-    command: &dead_letters::Command,
-) -> anyhow::Result<String> {
-    let admin = TcpListener::bind("127.0.0.1:0").await?;
-    let chassis = Chassis::start(SERVICE, &config.chassis, admin, CancellationToken::new())?;
-    let cluster: Cluster<UserId> = Cluster::connect(&chassis, &config.storage).await?;
-    Ok(dead_letters::run(command, &cluster, SERVICE).await?)
+/// Does what an operator asks for.
+pub async fn operate(config: &Config, operation: &Operation) -> anyhow::Result<()> {
+    let operated = Operated {
+        service: SERVICE,
+        migrations: ("order_migrations", &MIGRATIONS),
+        chassis: &config.chassis,
+        storage: &config.storage,
+    };
+    operated.run(operation).await
 }

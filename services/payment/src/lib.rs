@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::events::Relay;
+use ::events::operator::{Operated, Operation};
 use anyhow::Context as _;
 use chassis::{Chassis, Listeners};
 use proto::payment::v1::payment_service_server::PaymentServiceServer;
@@ -68,12 +69,13 @@ pub async fn serve(
         .await
 }
 
-/// Brings every shard's tables up to date.
-pub async fn migrate(config: Config) -> anyhow::Result<()> {
-    let migrations = [
-        ("storage_migrations", &storage::MIGRATIONS),
-        ("events_migrations", &::events::MIGRATIONS),
-        ("payment_migrations", &MIGRATIONS),
-    ];
-    Ok(storage::migrate(SERVICE, &config.storage, &migrations).await?)
+/// Does what an operator asks for.
+pub async fn operate(config: &Config, operation: &Operation) -> anyhow::Result<()> {
+    let operated = Operated {
+        service: SERVICE,
+        migrations: ("payment_migrations", &MIGRATIONS),
+        chassis: &config.chassis,
+        storage: &config.storage,
+    };
+    operated.run(operation).await
 }

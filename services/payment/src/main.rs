@@ -2,6 +2,7 @@
 
 use chassis::{Listeners, settings, shutdown, telemetry};
 use clap::{Parser, Subcommand};
+use events::operator::Operation;
 use payment::Config;
 
 const PORT: u16 = 9005;
@@ -19,20 +20,11 @@ struct Cli {
 
 #[derive(Default, Subcommand)]
 enum Command {
-    /// Answer calls until told to stop.
+    /// Answer calls until told to stop; the default.
     #[default]
     Serve,
-    /// Bring every shard's tables up to date.
-    Migrate,
-    /// The databases behind the service.
-    #[command(subcommand)]
-    Shards(Shards),
-}
-
-#[derive(Subcommand)]
-enum Shards {
-    /// Show each with its slots and its replicas.
-    List,
+    #[command(flatten)]
+    Operate(Operation),
 }
 
 #[tokio::main]
@@ -40,21 +32,10 @@ async fn main() -> anyhow::Result<()> {
     let Cli { command, config } = settings::parse("PAYMENT");
     let _telemetry = telemetry::init(payment::SERVICE, &config.chassis)?;
     match command.unwrap_or_default() {
-        Command::Migrate => payment::migrate(config).await,
-        Command::Shards(Shards::List) => {
-            for shard in storage::shards::list(&config.storage).await? {
-                show(&shard.to_string());
-            }
-            Ok(())
-        }
         Command::Serve => {
             let listeners = Listeners::bind(&config.chassis, PORT).await?;
             payment::serve(config, listeners, shutdown::on_signal()?).await
         }
+        Command::Operate(operation) => payment::operate(&config, &operation).await,
     }
-}
-
-#[expect(clippy::print_stdout, reason = "this is what the operator asked for")]
-fn show(text: &str) {
-    println!("{text}");
 }

@@ -10,6 +10,7 @@ mod store;
 
 use std::sync::Arc;
 
+use ::events::operator::{Operated, Operation};
 use ::events::{Consumers, Relay};
 use chassis::{Chassis, Listeners};
 use proto::product::v1::product_service_server::ProductServiceServer;
@@ -23,6 +24,8 @@ use types::ProductId;
 pub use config::Config;
 use store::Store;
 
+pub const SERVICE: &str = "product";
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Answers calls and reacts to events until shutdown.
@@ -31,7 +34,7 @@ pub async fn serve(
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let chassis = Chassis::start("product", &config.chassis, listeners.admin, shutdown)?;
+    let chassis = Chassis::start(SERVICE, &config.chassis, listeners.admin, shutdown)?;
     let cluster = Cluster::<ProductId>::connect(&chassis, &config.storage).await?;
     let store = Store::new(
         cluster.clone(),
@@ -43,7 +46,7 @@ pub async fn serve(
         &chassis,
         &config.events,
         &cluster,
-        "product",
+        SERVICE,
         &events::TOPICS,
         reactions,
     )?;
@@ -53,12 +56,13 @@ pub async fn serve(
         .await
 }
 
-/// Brings every shard's tables up to date.
-pub async fn migrate(config: Config) -> anyhow::Result<()> {
-    let migrations = [
-        ("storage_migrations", &storage::MIGRATIONS),
-        ("events_migrations", &::events::MIGRATIONS),
-        ("product_migrations", &MIGRATIONS),
-    ];
-    Ok(storage::migrate("product", &config.storage, &migrations).await?)
+/// Does what an operator asks for.
+pub async fn operate(config: &Config, operation: &Operation) -> anyhow::Result<()> {
+    let operated = Operated {
+        service: SERVICE,
+        migrations: ("product_migrations", &MIGRATIONS),
+        chassis: &config.chassis,
+        storage: &config.storage,
+    };
+    operated.run(operation).await
 }

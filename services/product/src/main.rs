@@ -1,13 +1,15 @@
-//! The product service: the catalogue and its search.
+//! The product service and its operator's commands.
 
 use chassis::{Listeners, settings, shutdown, telemetry};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use events::operator::Operation;
 use product::Config;
 
 const PORT: u16 = 9002;
 
-#[derive(Debug, Parser)]
-#[command(about = "The catalogue of CloudRetail")]
+/// The catalogue and its search.
+#[derive(Parser)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -16,24 +18,24 @@ struct Cli {
     config: Config,
 }
 
-#[derive(Debug, Default, clap::Subcommand)]
+#[derive(Default, Subcommand)]
 enum Command {
-    /// Answer calls until told to stop.
+    /// Answer calls until told to stop; the default.
     #[default]
     Serve,
-    /// Bring every shard's tables up to date.
-    Migrate,
+    #[command(flatten)]
+    Operate(Operation),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Cli { command, config } = settings::parse("PRODUCT");
-    let _telemetry = telemetry::init("product", &config.chassis)?;
+    let _telemetry = telemetry::init(product::SERVICE, &config.chassis)?;
     match command.unwrap_or_default() {
-        Command::Migrate => product::migrate(config).await,
         Command::Serve => {
             let listeners = Listeners::bind(&config.chassis, PORT).await?;
             product::serve(config, listeners, shutdown::on_signal()?).await
         }
+        Command::Operate(operation) => product::operate(&config, &operation).await,
     }
 }

@@ -16,7 +16,7 @@ mod user;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::events::dead_letters::{self, Command as DeadLetters};
+use ::events::operator::{self, Operated, Operation};
 use ::events::{Consumers, Relay};
 use anyhow::Context as _;
 use auth::Role;
@@ -25,7 +25,6 @@ use proto::user::v1::user_service_server::UserServiceServer;
 use storage::Cluster;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use types::UserId;
 
 use crate::accounts::Accounts;
 pub use crate::config::Config;
@@ -36,7 +35,7 @@ use crate::mailer::Mailer;
 use crate::store::Store;
 use crate::user::NewUser;
 
-pub const NAME: &str = "user";
+pub const SERVICE: &str = "user";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
@@ -46,7 +45,7 @@ pub async fn serve(
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let chassis = Chassis::start(NAME, &config.chassis, listeners.admin, shutdown)?;
+    let chassis = Chassis::start(SERVICE, &config.chassis, listeners.admin, shutdown)?;
     let cluster = Cluster::connect(&chassis, &config.storage).await?;
     let store = Store::new(cluster.clone());
     let accounts = Accounts::new(&config, store.clone())?;
@@ -54,27 +53,29 @@ pub async fn serve(
     chassis.tasks().spawn_worker(mailer.run(chassis.shutdown()));
     Relay::start(&chassis, &config.events, &cluster)?;
     let reactions = Arc::new(Reactions);
-    Consumers::start(&chassis, &config.events, &cluster, NAME, &TOPICS, reactions)?;
+    Consumers::start(
+        &chassis,
+        &config.events,
+        &cluster,
+        SERVICE,
+        &TOPICS,
+        reactions,
+    )?;
     let grpc = UserServiceServer::new(Grpc { accounts, store });
     chassis
         .serve_grpc(listeners.main, grpc::permissions(), Routes::new(grpc))
         .await
 }
 
-/// Brings every shard to the newest schema.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let migrations = [
-        ("storage_migrations", &storage::MIGRATIONS),
-        ("events_migrations", &::events::MIGRATIONS),
-        ("user_migrations", &MIGRATIONS),
-    ];
-    Ok(storage::migrate(NAME, &config.storage, &migrations).await?)
-}
-
-/// Shows or replays the events that wait; answers with the text to show.
-pub async fn dead_letters(config: &Config, command: &DeadLetters) -> anyhow::Result<String> {
-    let cluster = connect(config).await?;
-    Ok(dead_letters::run(command, &cluster, NAME).await?)
+/// Does what an operator asks for.
+pub async fn operate(config: &Config, operation: &Operation) -> anyhow::Result<()> {
+    let operated = Operated {
+        service: SERVICE,
+        migrations: ("user_migrations", &MIGRATIONS),
+        chassis: &config.chassis,
+        storage: &config.storage,
+    };
+    operated.run(operation).await
 }
 
 /// Makes an account that may do what staff may.
@@ -91,7 +92,8 @@ pub async fn create_staff(
             .collect();
         anyhow::anyhow!(faults.join("; "))
     })?;
-    let accounts = Accounts::new(config, Store::new(connect(config).await?))?;
+    let cluster = operator::connect(SERVICE, &config.chassis, &config.storage).await?;
+    let accounts = Accounts::new(config, Store::new(cluster))?;
     match accounts.register(new, Role::Staff).await {
         Err(Error::EmailTaken) => anyhow::bail!("--email: {}", Error::EmailTaken),
         outcome => outcome.map(drop).map_err(Into::into),
@@ -109,11 +111,4 @@ pub fn create_keys(out: &Path) -> anyhow::Result<()> {
     let file = options.write(true).create_new(true).mode(0o600).open(out);
     let mut file = file.with_context(|| format!("--out {}", out.display()))?;
     Ok(file.write_all(keys.as_bytes())?)
-}
-
-/// For a command that ends by itself.
-async fn connect(config: &Config) -> anyhow::Result<Cluster<UserId>> {
-    let admin = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let chassis = Chassis::start(NAME, &config.chassis, admin, CancellationToken::new())?;
-    Ok(Cluster::connect(&chassis, &config.storage).await?)
 }

@@ -3,10 +3,12 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use chassis::{Listeners, shutdown};
+use chassis::{Listeners, settings, shutdown, telemetry};
 use clap::{Parser, Subcommand};
-use events::dead_letters::Command as DeadLetters;
+use events::operator::Operation;
 use user::Config;
+
+const PORT: u16 = 9001;
 
 /// Accounts, sessions and addresses of CloudRetail.
 ///
@@ -21,15 +23,13 @@ struct Cli {
     config: Config,
 }
 
-#[derive(Subcommand)]
+#[derive(Default, Subcommand)]
 enum Command {
-    /// Answer calls until SIGTERM; the default.
+    /// Answer calls until told to stop; the default.
+    #[default]
     Serve,
-    /// Bring every shard to the newest schema.
-    Migrate,
-    /// Events whose effect failed.
-    #[command(subcommand)]
-    DeadLetters(DeadLetters),
+    #[command(flatten)]
+    Operate(Operation),
     /// Make a staff account; its password comes on standard input.
     CreateStaff {
         #[arg(long)]
@@ -56,18 +56,14 @@ async fn main() -> anyhow::Result<()> {
     {
         return user::create_keys(&CreateKeys::parse_from(arguments).out);
     }
-    let Cli { command, config } = chassis::settings::parse("USER");
-    let _telemetry = chassis::telemetry::init(user::NAME, &config.chassis)?;
-    match command.unwrap_or(Command::Serve) {
+    let Cli { command, config } = settings::parse("USER");
+    let _telemetry = telemetry::init(user::SERVICE, &config.chassis)?;
+    match command.unwrap_or_default() {
         Command::Serve => {
-            let listeners = Listeners::bind(&config.chassis, 9001).await?;
+            let listeners = Listeners::bind(&config.chassis, PORT).await?;
             user::serve(config, listeners, shutdown::on_signal()?).await
         }
-        Command::Migrate => user::migrate(&config).await,
-        Command::DeadLetters(command) => {
-            show(&user::dead_letters(&config, &command).await?);
-            Ok(())
-        }
+        Command::Operate(operation) => user::operate(&config, &operation).await,
         Command::CreateStaff { email, name } => {
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password)?;
@@ -75,9 +71,4 @@ async fn main() -> anyhow::Result<()> {
             user::create_staff(&config, &email, &name, password).await
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "this is what the operator asked for")]
-fn show(text: &str) {
-    println!("{text}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::client::{Channel, Endpoints, Retry};
 use chassis::{Caller, Chassis, Consistency, Context, Listeners, caller};
 use clap::Parser as _;
+use events::operator::Operation;
 use futures::future::BoxFuture;
 use inventory::Config;
 use proto::inventory::v1 as wire;
@@ -38,7 +39,7 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    inventory::migrate(config(flags)).await
+    inventory::operate(&config(flags), &Operation::Migrate).await
 }
 
 /// What runs behind the tests.

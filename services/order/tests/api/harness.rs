@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::client::{Channel, Endpoints, Retry};
 use chassis::{Caller, Chassis, Consistency, Context, Listeners, caller};
 use clap::Parser as _;
+use events::operator::Operation;
 use order::Config;
 use proto::order::v1 as wire;
 use proto::order::v1::order_service_client::OrderServiceClient;
@@ -43,7 +44,7 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    order::migrate(config(flags)).await
+    order::operate(&config(flags), &Operation::Migrate).await
 }
 
 /// What runs behind the tests.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chassis::client::{Channel, Endpoints, Retry};
 use chassis::{Caller, Chassis, Consistency, Context, Listeners, caller};
 use clap::Parser as _;
+use events::operator::Operation;
 use payment::Config;
 use proto::payment::v1 as wire;
 use proto::payment::v1::payment_service_client::PaymentServiceClient;
@@ -38,7 +39,7 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    payment::migrate(config(flags)).await
+    payment::operate(&config(flags), &Operation::Migrate).await
 }
 
 /// What runs behind the tests.

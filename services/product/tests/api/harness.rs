@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::client::{Channel, Endpoints, Retry};
 use chassis::{Caller, Chassis, Consistency, Context, Listeners, caller};
 use clap::Parser as _;
+use events::operator::Operation;
 use product::Config;
 use proto::product::v1 as wire;
 use proto::product::v1::product_service_client::ProductServiceClient;
@@ -37,7 +38,7 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    product::migrate(config(flags)).await
+    product::operate(&config(flags), &Operation::Migrate).await
 }
 
 /// What runs behind the tests.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chassis::client::{Channel, Endpoints, Retry};
 use chassis::{Caller, Chassis, Consistency, Context, Listeners, caller};
 use clap::Parser as _;
+use events::operator::Operation;
 use proto::user::v1 as wire;
 use proto::user::v1::user_service_client::UserServiceClient;
 use storage::Cluster;
@@ -51,7 +52,7 @@ async fn migrate(databases: Databases) -> anyhow::Result<()> {
         format!("--shards={}", databases.shards),
         format!("--direct={}", databases.direct),
     ];
-    user::migrate(&config(Path::new("unused"), flags)).await
+    user::operate(&config(Path::new("unused"), flags), &Operation::Migrate).await
 }
 
 /// What runs behind the tests.
