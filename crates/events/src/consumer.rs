@@ -47,8 +47,14 @@ impl Consumers {
         let shutdown = chassis.shutdown();
         let retrying = Arc::clone(&reaction).retry_parked(shutdown.clone());
         chassis.tasks().spawn_worker(retrying);
-        let member = Member::join(chassis, config, topics, reaction, metrics)?;
-        chassis.tasks().spawn_worker(member.run(shutdown));
+        let topics: Vec<_> = topics.iter().map(|topic| config.topic(topic)).collect();
+        let (config, tasks) = (config.clone(), chassis.tasks().clone());
+        let join = move || {
+            let (reaction, metrics) = (Arc::clone(&reaction), metrics.clone());
+            Member::join(&config, &topics, reaction, metrics, tasks.clone())
+        };
+        let staying = join()?.stay(join, shutdown);
+        chassis.tasks().spawn_worker(staying);
         Ok(())
     }
 }

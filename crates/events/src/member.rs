@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chassis::{Chassis, Tasks};
+use chassis::Tasks;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, TopicPartitionList};
@@ -21,6 +21,8 @@ use crate::{Config, Error, kafka};
 const QUEUE: usize = 512;
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Two processes of one name take it from each other in turns, but not in a spin.
+const REJOIN_AFTER: Duration = Duration::from_secs(1);
 const DEAD_LETTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A member of a consumer group: keeps polling, and works on each partition in a task of its own.
@@ -41,15 +43,14 @@ struct Partition {
 
 impl<K: 'static> Member<K> {
     pub(crate) fn join(
-        chassis: &Chassis,
         config: &Config,
-        topics: &[&str],
+        topics: &[String],
         reaction: Arc<Reaction<K>>,
         metrics: ConsumerMetrics,
+        tasks: Tasks,
     ) -> Result<Arc<Self>, Error> {
         let client: StreamConsumer<_> =
             group_client(config, reaction.name).create_with_context(metrics.clone())?;
-        let topics: Vec<_> = topics.iter().map(|topic| config.topic(topic)).collect();
         client.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Arc::new(Self {
             client,
@@ -57,25 +58,54 @@ impl<K: 'static> Member<K> {
             metrics,
             config: config.clone(),
             dead_letters: OnceCell::new(),
-            tasks: chassis.tasks().clone(),
+            tasks,
         }))
     }
 
-    /// Follows the group's topics until shutdown. A partition that was taken away and is still
-    /// queued here does no harm: the inbox knows what its new owner has done.
-    pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Follows the group's topics until shutdown, joining again when its client has come to its
+    /// end: the group fences a member for good whose name it gave to another, as it may after the
+    /// broker was started again. What the old member has begun does no harm: the inbox knows it.
+    pub(crate) async fn stay(
+        mut self: Arc<Self>,
+        join_again: impl Fn() -> Result<Arc<Self>, Error>,
+        shutdown: CancellationToken,
+    ) {
+        loop {
+            let place = shutdown.child_token();
+            let end = Arc::clone(&self).run(&place).await;
+            place.cancel();
+            let Err(error) = end else {
+                return;
+            };
+            tracing::error!(%error, "the group has fenced this member; it joins again");
+            self = match join_again() {
+                Ok(member) => member,
+                Err(error) => {
+                    tracing::error!(%error, "no consumer can be made");
+                    self
+                }
+            };
+            sleep(REJOIN_AFTER).await;
+        }
+    }
+
+    /// Ends at shutdown, or with the error after which the client gives nothing more. A partition
+    /// that was taken away and is still queued here does no harm: the inbox knows what its new
+    /// owner has done.
+    async fn run(self: Arc<Self>, shutdown: &CancellationToken) -> KafkaResult<()> {
         let mut partitions = HashMap::new();
         loop {
             let record = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
                 record = self.client.recv() => record,
             };
             match record {
+                Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
                 Ok(record) => {
                     let record = record.detach();
                     let partition = partitions
                         .entry((record.topic().to_owned(), record.partition()))
-                        .or_insert_with(|| self.start_partition(&shutdown));
+                        .or_insert_with(|| self.start_partition(shutdown));
                     self.enqueue(partition, record).await;
                 }
                 Err(error) => {

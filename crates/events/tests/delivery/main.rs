@@ -9,6 +9,7 @@ use std::time::Duration;
 use events::{dead_letters, follow, outbox};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use shop::{LIMIT, Shop, new_order, rejected};
 use testkit::eventually;
@@ -191,6 +192,37 @@ async fn a_follower_catches_up_with_the_past_and_sees_what_comes_next() {
     assert!(has_seen(&before.to_string()));
     shop.publish(after, "0").await;
     eventually(LIMIT, async || has_seen(&after.to_string()).then_some(())).await;
+}
+
+/// After a broker's restart Kafka may give a member's name away and fence the member itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_the_group_has_fenced_joins_again() {
+    let shop = Shop::open(&["--group-member=first"]).await;
+    shop.relay();
+    let (before, after) = (new_order(), new_order());
+    shop.consume("fenced", &[before, after]).await;
+    shop.publish(before, "0").await;
+    shop.until_effects("fenced", before, &numbered(1)).await;
+
+    let usurper: StreamConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &shop.config.kafka_brokers)
+        .set("group.id", format!("{}fenced", shop.config.group_prefix))
+        .set("group.instance.id", "fenced-first")
+        .set("partition.assignment.strategy", "range")
+        .create()
+        .unwrap();
+    let topic = format!("{}order.events", shop.config.topic_prefix);
+    usurper.subscribe(&[&topic]).unwrap();
+    // It is fenced in its turn when the member is back.
+    let fenced = async {
+        let fatal = |error| matches!(error, KafkaError::MessageConsumptionFatal(_));
+        while !usurper.recv().await.is_err_and(fatal) {}
+    };
+    tokio::time::timeout(LIMIT, fenced).await.unwrap();
+    drop(usurper);
+
+    shop.publish(after, "0").await;
+    shop.until_effects("fenced", after, &numbered(1)).await;
 }
 
 /// Waits until the group has committed the end of every partition.
