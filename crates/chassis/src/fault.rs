@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -19,6 +20,9 @@ const DOMAIN: &str = "cloudretail";
 
 /// Separates a violation's code from its text: `BadRequest` has one description for both.
 const CODE_END: &str = ": ";
+
+/// On a refusal that an earlier request with the same idempotency key got already.
+const REPLAYED: &str = "idempotent-replayed";
 
 pub fn invalid_field(field: &str, code: &str, detail: impl Into<String>) -> Status {
     invalid_fields([InvalidField {
@@ -63,6 +67,20 @@ pub fn refuse(
         detail,
         ErrorDetails::with_error_info(reason, DOMAIN, metadata),
     )
+}
+
+/// Says whether this is the answer to an earlier request with the same idempotency key.
+pub fn with_replayed(mut status: Status, replayed: bool) -> Status {
+    if replayed {
+        let yes = MetadataValue::from_static("true");
+        status.metadata_mut().insert(REPLAYED, yes);
+    }
+    status
+}
+
+/// What [`with_replayed`] said.
+pub fn is_replayed(status: &Status) -> bool {
+    status.metadata().contains_key(REPLAYED)
 }
 
 /// The reason of [`refuse`].

@@ -145,7 +145,7 @@ impl Cache {
     }
 
     /// Forgets every version below `version`, in this process and in Redis. To be called after the
-    /// commit: the other way round, a reader could cache the old row again.
+    /// commit, or shortly before it: nobody can cache the old row again while the tombstone stands.
     pub async fn invalidate<T: Cached>(&self, key: &str, version: u64) {
         let key = full_key::<T>(key);
         self.0.local.bury(&key, version).await;

@@ -81,6 +81,16 @@ fn is_passing(error: &sqlx::Error) -> bool {
     })
 }
 
+/// Whether a text holds U+0000, which PostgreSQL cannot keep.
+fn is_unfit_text(error: &sqlx::Error) -> bool {
+    const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
+    const UNTRANSLATABLE_CHARACTER: &str = "22P05";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| {
+        [CHARACTER_NOT_IN_REPERTOIRE, UNTRANSLATABLE_CHARACTER].contains(&code.as_ref())
+    })
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let refuse = |reason| fault::refuse(Code::Unavailable, reason, error.to_string(), &[]);
@@ -92,6 +102,9 @@ impl From<Error> for Status {
             Error::Database(cause) if is_connection_failure(cause) => {
                 tracing::warn!(error = cause as &dyn std::error::Error, "lost a database");
                 refuse("SHARD_DOWN")
+            }
+            Error::Database(cause) if is_unfit_text(cause) => {
+                Status::invalid_argument("a text holds the character U+0000")
             }
             Error::Database(cause) if is_passing(cause) => {
                 tracing::warn!(

@@ -1,5 +1,6 @@
-//! Words that every crate shares: slots, ids that carry their slot, SKUs, money and pages.
+//! Words that every crate shares: slots, ids that carry their slot, SKUs, money, countries and pages.
 
+mod country;
 pub mod cursor;
 mod goods;
 mod id;
@@ -7,6 +8,7 @@ mod money;
 mod page;
 mod slot;
 
+pub use country::is_country;
 pub use goods::{InvalidSku, InvalidWarehouseId, Sku, WarehouseId};
 pub use id::{
     AddressId, AdjustmentId, CartId, CategoryId, EventId, FulfillmentId, InvalidId, OperationId,

@@ -33,8 +33,11 @@ pub const CACHE_PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cac
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// The longest lifetime of an answer, and so of a floor.
+/// The longest lifetime of an answer while its backend can be asked.
 const LIFETIME_MAX: Duration = Duration::from_secs(300);
+
+/// The longest lifetime of an answer while its backend fails, and so of a floor.
+const STALE_MAX: Duration = Duration::from_secs(600);
 
 /// What an answer is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -216,6 +219,8 @@ struct Floor {
 /// Every public answer of this process.
 pub struct Cache {
     entries: Moka<String, Arc<Entry>>,
+    /// The last answer to each, for when its backend fails.
+    spares: Moka<String, Arc<Entry>>,
     floors: RwLock<HashMap<Key, Floor>>,
     /// Counts changes of the catalogue.
     generation: AtomicU64,
@@ -223,18 +228,22 @@ pub struct Cache {
 
 impl Cache {
     pub fn new(entries_max: u64) -> Self {
-        let entries = Moka::builder()
-            .max_capacity(entries_max)
-            .time_to_live(LIFETIME_MAX)
-            .build();
+        let entries = |lifetime| {
+            Moka::builder()
+                .max_capacity(entries_max)
+                .time_to_live(lifetime)
+                .build()
+        };
         Self {
-            entries,
+            entries: entries(LIFETIME_MAX),
+            spares: entries(STALE_MAX),
             floors: RwLock::default(),
             generation: AtomicU64::new(0),
         }
     }
 
-    /// The kept answer, or what `load` reads; one load however many ask.
+    /// The kept answer, or what `load` reads; one load however many ask. When the backend fails, the
+    /// last answer serves on, unless an event told that it changed.
     pub async fn answer<T: Serialize>(
         &self,
         public: Public,
@@ -251,24 +260,8 @@ impl Cache {
                 .insert(header::CACHE_CONTROL, CACHE_PRIVATE);
             return Ok(response);
         }
-        let kept = self.entries.get(&public.address).await;
-        let (entry, found) = match kept {
-            Some(entry) if self.is_fresh(&entry, &key, freshness) => (entry, "hit"),
-            kept => {
-                if kept.is_some() {
-                    self.entries.invalidate(&public.address).await;
-                }
-                let load = async { Entry::new(load.await?, generation).map(Arc::new) };
-                let loaded = self
-                    .entries
-                    .try_get_with_by_ref(&public.address, load)
-                    .await;
-                (
-                    loaded.map_err(|problem: Arc<Problem>| Problem::clone(&problem))?,
-                    "miss",
-                )
-            }
-        };
+        let load = async { Entry::new(load.await?, generation).map(Arc::new) };
+        let (entry, found) = self.find(&public.address, &key, freshness, load).await?;
         let mut response = entry.respond(&public).await;
         let headers = response.headers_mut();
         headers.insert(
@@ -286,10 +279,41 @@ impl Cache {
         Ok(response)
     }
 
-    fn is_fresh(&self, entry: &Entry, key: &Key, freshness: &Freshness) -> bool {
-        if entry.stored_at.elapsed() >= freshness.lifetime {
-            return false;
+    /// An answer, and how it was found.
+    async fn find(
+        &self,
+        address: &String,
+        key: &Key,
+        freshness: &Freshness,
+        load: impl Future<Output = Result<Arc<Entry>, Problem>> + Send,
+    ) -> Result<(Arc<Entry>, &'static str), Problem> {
+        if let Some(entry) = self.entries.get(address).await {
+            if entry.stored_at.elapsed() < freshness.lifetime && self.is_current(&entry, key) {
+                return Ok((entry, "hit"));
+            }
+            self.entries.invalidate(address).await;
         }
+        let load = async {
+            let entry = load.await?;
+            self.spares.insert(address.clone(), entry.clone()).await;
+            Ok(entry)
+        };
+        let loaded = self.entries.try_get_with_by_ref(address, load).await;
+        let problem: Arc<Problem> = match loaded {
+            Ok(entry) => return Ok((entry, "miss")),
+            Err(problem) => problem,
+        };
+        if problem.is_outage()
+            && let Some(entry) = self.spares.get(address).await
+            && self.is_current(&entry, key)
+        {
+            return Ok((entry, "stale"));
+        }
+        Err(Problem::clone(&problem))
+    }
+
+    /// Whether no event has told of a newer state.
+    fn is_current(&self, entry: &Entry, key: &Key) -> bool {
         match entry.version {
             None => entry.generation == self.generation.load(Ordering::Acquire),
             Some(version) => {
@@ -302,7 +326,7 @@ impl Cache {
     fn raise(&self, key: Key, version: i64) {
         let mut floors = self.floors.write().unwrap_or_else(PoisonError::into_inner);
         // A floor matters as long as an answer from before it may be kept.
-        floors.retain(|_, floor| floor.raised_at.elapsed() <= LIFETIME_MAX);
+        floors.retain(|_, floor| floor.raised_at.elapsed() <= STALE_MAX);
         let raised_at = Instant::now();
         let floor = floors.entry(key).or_insert(Floor { version, raised_at });
         *floor = Floor {

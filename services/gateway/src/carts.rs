@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::error::{Problem, present};
-use crate::extract::{CART_TOKEN, CartToken, Id, Json};
+use crate::extract::{CART_TOKEN, CartToken, Id, Json, parse_id};
 use crate::problems;
 use crate::shapes::{self, Money};
 
@@ -50,8 +50,7 @@ pub struct CartItem {
 pub struct NewItem {
     #[schema(value_type = Option<String>)]
     sku: Option<Sku>,
-    #[schema(value_type = Option<String>)]
-    product_id: Option<ProductId>,
+    product_id: Option<String>,
     quantity: i64,
 }
 
@@ -101,7 +100,10 @@ impl NewItem {
         use v1::add_cart_item_request::Item;
         match (&self.sku, &self.product_id) {
             (Some(sku), None) => Ok(Item::Sku(sku.to_string())),
-            (None, Some(id)) => Ok(Item::ProductId(id.to_string())),
+            (None, Some(id)) => {
+                let id: ProductId = parse_id("productId", id)?;
+                Ok(Item::ProductId(id.to_string()))
+            }
             _ => Err(Problem::field(
                 &problems::INVALID,
                 "sku",

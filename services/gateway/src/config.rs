@@ -1,4 +1,5 @@
 use chassis::client::Endpoints;
+use secrecy::SecretString;
 
 /// A build without optimisation needs several times longer for the same work.
 const READ_BUDGET_MS: u64 = if cfg!(debug_assertions) { 1_500 } else { 300 };
@@ -38,7 +39,7 @@ pub struct Config {
 
     /// The gateway's own Redis: rate limits and consistency tokens.
     #[arg(long, default_value = "redis://127.0.0.1:6391")]
-    pub redis_url: String,
+    pub redis_url: SecretString,
 
     /// How long a read may take, in milliseconds.
     #[arg(long, default_value_t = READ_BUDGET_MS)]

@@ -1,7 +1,6 @@
 //! Every failure, and what the caller is told: problem documents (RFC 9457).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,13 +9,15 @@ use serde::Serialize;
 use serde_json::Value;
 use tonic::{Code, Status};
 
+use crate::orders::with_replayed;
 use crate::problems::{self, Kind};
+use crate::rate_limit::Standing;
 
 /// The document's own members, which no refusal replaces.
 const DOCUMENT: [&str; 6] = ["type", "title", "status", "detail", "code", "errors"];
 
-/// How long a caller should wait when nothing better is known.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How many seconds a caller should wait when nothing better is known.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request is refused. It becomes a problem document with the current request's ids.
 #[derive(Clone, Debug)]
@@ -28,7 +29,10 @@ struct Refusal {
     detail: Option<String>,
     errors: Vec<FieldError>,
     members: BTreeMap<String, Value>,
-    retry_after: Option<Duration>,
+    /// The limit that was exceeded.
+    limit: Option<Standing>,
+    /// An earlier request with the same key was refused so.
+    replayed: bool,
 }
 
 /// One field that cannot be accepted.
@@ -75,7 +79,8 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             members: BTreeMap::new(),
-            retry_after: (kind.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
+            limit: None,
+            replayed: false,
         }))
     }
 
@@ -95,9 +100,16 @@ impl Problem {
         self
     }
 
-    pub fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.0.retry_after = Some(wait);
-        self
+    /// Somebody sent too many requests.
+    pub fn rate_limited(limit: Standing) -> Self {
+        let mut problem = Self::new(&problems::RATE_LIMITED);
+        problem.0.limit = Some(limit);
+        problem
+    }
+
+    /// The fault is ours: an older answer is better than none.
+    pub fn is_outage(&self) -> bool {
+        self.0.kind.status.is_server_error()
     }
 
     #[cfg(test)]
@@ -127,6 +139,7 @@ impl From<Status> for Problem {
         let known = fault::reason(&status).and_then(|reason| Kind::with_reason(&reason));
         let kind = known.unwrap_or_else(|| kind_of(status.code()));
         let mut problem = Self::new(kind);
+        problem.0.replayed = fault::is_replayed(&status);
         if kind.status.is_server_error() {
             tracing::warn!(code = ?status.code(), message = status.message(), "a backend failed");
             return problem;
@@ -214,7 +227,8 @@ impl IntoResponse for Problem {
             detail,
             errors,
             members,
-            retry_after,
+            limit,
+            replayed,
         } = *self.0;
         let request_id = Context::current().request_id;
         let document = Document {
@@ -235,19 +249,18 @@ impl IntoResponse for Problem {
             (header::CACHE_CONTROL, "no-store"),
         ];
         let mut response = (kind.status, headers, body).into_response();
-        if let Some(wait) = retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        let headers = response.headers_mut();
+        if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if kind.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, bearer);
+            headers.insert(header::WWW_AUTHENTICATE, bearer);
         }
-        response
+        if let Some(limit) = limit {
+            limit.write(headers);
+        }
+        with_replayed(response, replayed)
     }
 }
 

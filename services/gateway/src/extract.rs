@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use chassis::Caller;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::error::Problem;
@@ -43,7 +43,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNot
         if !is_json {
             return Err(Problem::new(&problems::UNSUPPORTED_MEDIA_TYPE));
         }
-        read(&body).map(Self)
+        let given: Option<T> = read(&body)?;
+        Ok(Self(given.unwrap_or_default()))
     }
 }
 
@@ -74,6 +75,17 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // A struct would be read from an array of its fields' values too.
+    if body.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice::<IgnoredAny>(body).map_err(|error| refuse_json("", &error))?;
+        let expected = "expected an object";
+        return Err(Problem::field(
+            &problems::INVALID,
+            "",
+            "wrong-type",
+            expected,
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -328,7 +340,8 @@ mod tests {
             (r#"{"items": [], "y": 2}"#, "y", "unknown-field"),
             (r"{}", "items", "required"),
             (r#"{"items": [], "items": []}"#, "items", "duplicate-field"),
-            (r"[1]", "[0]", "wrong-type"),
+            (r"[1]", "", "wrong-type"),
+            (r#" [[{"sku": "A", "quantity": 1}]]"#, "", "wrong-type"),
         ];
 
         for (json, field, code) in cases {
@@ -341,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_malformed() {
-        for json in ["", "{", r#"{"items": []} x"#, "nul", "\u{feff}{}"] {
+        for json in ["", "{", "[1", r#"{"items": []} x"#, "nul", "\u{feff}{}"] {
             assert_eq!(refused::<Items>(json)[0], "malformed", "{json}");
         }
     }

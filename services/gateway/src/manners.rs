@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tower_http::cors::{AllowOrigin, Any as AnyHeader, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::Problem;
 use crate::orders::REPLAYED;
@@ -83,9 +83,9 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         let mut ranges = value.to_str().unwrap_or_default().split(',');
         ranges.any(|range| {
             let mut parts = range.split(';').map(str::trim);
-            let essence = parts.next().unwrap_or_default();
+            let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
             let known = matches!(
-                essence,
+                essence.as_str(),
                 "*/*" | "application/*" | "application/json" | "application/problem+json"
             );
             let refused = |part: &str| {
@@ -145,7 +145,8 @@ pub fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
-        .allow_headers(AnyHeader)
+        // A `*` would not allow `Authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed.collect::<Vec<_>>());
     Ok(Some(layer))
 }
@@ -164,6 +165,7 @@ mod tests {
         assert!(accepts_json(&HeaderMap::new()));
         assert!(accepts("text/html, application/json;q=0.9"));
         assert!(accepts("*/*"));
+        assert!(accepts("Application/JSON"));
         assert!(!accepts("text/html"));
         assert!(!accepts("application/json;q=0"));
     }

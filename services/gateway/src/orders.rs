@@ -107,7 +107,7 @@ pub struct Timeline {
 #[derive(Serialize, ToSchema)]
 pub struct TimelineEntry {
     at: String,
-    /// Absent in the first entry.
+    /// `null` in the first entry.
     from: Option<String>,
     to: String,
     by: String,
@@ -205,8 +205,8 @@ fn one(order: Option<v1::Order>) -> Result<Answer<Order>, Problem> {
 /// Order what is in the cart. 201 when the order is confirmed, 202 while it is still being worked on.
 #[utoipa::path(post, path = "/api/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header)), request_body = NewOrder,
-    responses((status = 201, body = Order, headers(("Location" = String))),
-        (status = 202, body = Order, headers(("Location" = String)))))]
+    responses((status = 201, body = Order, headers(("Location" = String), ("Idempotent-Replayed" = bool))),
+        (status = 202, body = Order, headers(("Location" = String), ("Idempotent-Replayed" = bool)))))]
 pub async fn place(
     State(gateway): State<Gateway>,
     _: SignedIn,
@@ -297,7 +297,7 @@ pub async fn get(
 
 /// Cancel an order of which nothing is shipped.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
-    params(("id" = String, Path)), request_body = Cancellation, responses((status = 200, body = Order)))]
+    params(("id" = String, Path)), request_body = Option<Cancellation>, responses((status = 200, body = Order)))]
 pub async fn cancel(
     State(gateway): State<Gateway>,
     _: SignedIn,

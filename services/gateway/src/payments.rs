@@ -13,6 +13,7 @@ use crate::Gateway;
 use crate::error::{Problem, present};
 use crate::extract::{Id, IdempotencyKey, Json, SignedIn, Staff};
 use crate::orders::with_replayed;
+use crate::problems;
 use crate::shapes::{self, Money};
 
 #[derive(Serialize, ToSchema)]
@@ -106,7 +107,7 @@ pub async fn get(
 /// Give money back.
 #[utoipa::path(post, path = "/api/payments/{id}/refunds", operation_id = "refundPayment", tag = "payments", security(("bearer" = [])),
     params(("id" = String, Path), ("Idempotency-Key" = String, Header)), request_body = NewRefund,
-    responses((status = 201, body = Operation)))]
+    responses((status = 201, body = Operation, headers(("Idempotent-Replayed" = bool)))))]
 pub async fn refund(
     State(gateway): State<Gateway>,
     _: Staff,
@@ -126,7 +127,11 @@ pub async fn refund(
         .refund(request)
         .await?
         .into_inner();
-    let operation = Operation::try_from(present(answer.operation)?)?;
+    // Another operation of the payment has not ended yet.
+    let operation = answer
+        .operation
+        .ok_or_else(|| Problem::new(&problems::UNAVAILABLE))?;
+    let operation = Operation::try_from(operation)?;
     let response = (StatusCode::CREATED, Answer(operation)).into_response();
     Ok(with_replayed(response, answer.replayed))
 }

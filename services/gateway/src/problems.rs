@@ -209,7 +209,7 @@ mod tests {
         let reasons = "EMAIL_TAKEN OUT_OF_STOCK PRICE_CHANGED PAYMENT_DECLINED CART_EMPTY UNKNOWN_SKU \
             SKU_REQUIRED CURRENCY_MISMATCH TOO_LATE BELOW_RESERVED REFUND_EXCEEDS_CAPTURED \
             VERSION_MISMATCH KEY_REUSED KEY_IN_PROGRESS INVALID_ID INVALID_CURSOR SLOT_FENCED \
-            SHARD_DOWN COMMIT_UNKNOWN";
+            SHARD_DOWN COMMIT_UNKNOWN TIMED_OUT SLUG_TAKEN SKU_TAKEN";
 
         for reason in reasons.split_whitespace() {
             assert!(Kind::with_reason(reason).is_some(), "{reason}");

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use chassis::Chassis;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -27,7 +27,6 @@ use types::UserId;
 
 use crate::config::Limits;
 use crate::error::Problem;
-use crate::problems;
 use crate::redis::{Away, Redis};
 use script::{Allowance, Rate};
 
@@ -163,7 +162,7 @@ impl RateLimits {
         class: Class,
         address: IpAddr,
         user_id: Option<UserId>,
-    ) -> Result<Admitted, Problem> {
+    ) -> Result<Standing, Problem> {
         let tier = &self.tiers[class as usize];
         let by_address = format!("rate_limit:{address}:{}", tier.name);
         let allowance = if class == Class::Browse {
@@ -187,18 +186,19 @@ impl RateLimits {
         self.decide(&self.account, allowance).map(|_| ())
     }
 
-    fn decide(&self, tier: &Tier, allowance: Allowance) -> Result<Admitted, Problem> {
+    fn decide(&self, tier: &Tier, allowance: Allowance) -> Result<Standing, Problem> {
+        let standing = Standing {
+            name: tier.name,
+            rate: tier.rate,
+            allowance,
+        };
         if allowance.wait.is_zero() {
-            return Ok(Admitted {
-                name: tier.name,
-                rate: tier.rate,
-                left: allowance.left,
-            });
+            return Ok(standing);
         }
         self.refused
             .get_or_create(&Labels { class: tier.name })
             .inc();
-        Err(Problem::new(&problems::RATE_LIMITED).with_retry_after(allowance.wait))
+        Err(Problem::rate_limited(standing))
     }
 
     async fn ask(&self, tier: &Tier, keys: Vec<String>) -> Allowance {
@@ -282,26 +282,37 @@ impl RateLimits {
     }
 }
 
-/// A request that may go on, and what its sender is told about the rest.
-pub struct Admitted {
+/// What a sender is told of a limit: how much is left, or how long to wait.
+#[derive(Clone, Debug)]
+pub struct Standing {
     name: &'static str,
     rate: Rate,
-    left: u32,
+    allowance: Allowance,
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
-impl Admitted {
-    /// As the IETF draft "RateLimit header fields for HTTP" has it.
+impl Standing {
+    /// As the IETF draft "RateLimit header fields for HTTP" has it. A refusal has written its own
+    /// already.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let Self { name, rate, left } = self;
+        let Self {
+            name,
+            rate,
+            allowance,
+        } = self;
         let window = rate.period.as_secs();
+        let wait = allowance.wait.as_secs() + u64::from(allowance.wait.subsec_nanos() > 0);
+        let until = if wait > 0 { wait } else { window };
+        if wait > 0 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        }
         let policy = format!("\"{name}\";q={};w={window}", rate.requests);
-        let state = format!("\"{name}\";r={left};t={window}");
+        let state = format!("\"{name}\";r={};t={until}", allowance.left);
         for (header, text) in [(POLICY, policy), (STATE, state)] {
             if let Ok(value) = HeaderValue::try_from(text) {
-                headers.insert(header, value);
+                headers.entry(header).or_insert(value);
             }
         }
     }

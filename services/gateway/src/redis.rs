@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use fred::clients::Client;
 use fred::prelude::{Builder, ClientLike as _};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
@@ -30,8 +31,8 @@ pub struct Redis {
 
 impl Redis {
     /// Connects in the background, again and again.
-    pub fn start(url: &str) -> anyhow::Result<Self> {
-        let mut config = Config::from_url(url).context("--redis-url")?;
+    pub fn start(url: &SecretString) -> anyhow::Result<Self> {
+        let mut config = Config::from_url(url.expose_secret()).context("--redis-url")?;
         config.fail_fast = true;
         let client = Builder::from_config(config)
             .with_performance_config(|performance: &mut PerformanceConfig| {

@@ -183,7 +183,7 @@ pub async fn put(
 /// Correct what a warehouse has of a variant.
 #[utoipa::path(post, path = "/api/inventory/{sku}/adjustments", operation_id = "adjustStock", tag = "inventory", security(("bearer" = [])),
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)), request_body = NewAdjustment,
-    responses((status = 201, body = Adjustment)))]
+    responses((status = 201, body = Adjustment, headers(("Idempotent-Replayed" = bool)))))]
 pub async fn adjust(
     State(gateway): State<Gateway>,
     _: Staff,

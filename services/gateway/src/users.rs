@@ -82,11 +82,21 @@ pub struct AddressChange {
     country: Option<String>,
 }
 
+// Its fields stand here once more: flattened, the described address would forbid the id.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct SavedAddress {
     id: String,
-    #[serde(flatten)]
-    address: Address,
+    name: String,
+    line1: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line2: Option<String>,
+    city: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    postal_code: String,
+    /// ISO 3166-1 alpha-2.
+    country: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -114,9 +124,16 @@ impl TryFrom<Option<v1::UserAddress>> for SavedAddress {
 
     fn try_from(saved: Option<v1::UserAddress>) -> Result<Self, Problem> {
         let saved = present(saved)?;
+        let address = present(saved.address)?;
         Ok(Self {
-            address: present(saved.address)?.into(),
             id: saved.address_id,
+            name: address.name,
+            line1: address.line1,
+            line2: address.line2,
+            city: address.city,
+            region: address.region,
+            postal_code: address.postal_code,
+            country: address.country,
         })
     }
 }

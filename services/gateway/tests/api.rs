@@ -117,3 +117,33 @@ async fn the_docs_need_nobody_else() {
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
     assert_eq!(ready.status(), 200);
 }
+
+#[tokio::test]
+async fn pages_of_the_origins_in_the_settings_may_call_with_a_token() {
+    let shop = Shop::open_with(&["--cors-origins=https://shop.example"]).await;
+    let preflight = async |origin: &str| {
+        let request = shop.request(Method::OPTIONS, "/api/orders");
+        let request = request
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,idempotency-key",
+            );
+        request.send().await.unwrap()
+    };
+
+    let ours = preflight("https://shop.example").await;
+    let other = preflight("https://other.example").await;
+
+    let allowed = |name: &str| ours.headers()[name].to_str().unwrap();
+    assert_eq!(
+        allowed("access-control-allow-origin"),
+        "https://shop.example"
+    );
+    assert_eq!(
+        allowed("access-control-allow-headers"),
+        "authorization,idempotency-key"
+    );
+    assert!(!other.headers().contains_key("access-control-allow-origin"));
+}

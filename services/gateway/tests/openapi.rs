@@ -38,3 +38,16 @@ fn every_operation_has_a_name_of_its_own() {
     assert_eq!(unique.len(), names.len());
     assert_eq!(names.len(), 37);
 }
+
+#[test]
+fn the_description_allows_what_is_answered_and_taken() {
+    let description = serde_json::to_value(gateway::description()).unwrap();
+
+    let body = |path: &str| description["paths"][path]["post"]["requestBody"].clone();
+
+    // Requests forbid unknown fields, so that nothing can be all of such a schema and of another.
+    assert!(!description.to_string().contains("allOf"));
+    assert_ne!(body("/api/orders/{id}/cancel")["required"], true);
+    assert_ne!(body("/api/orders/{id}/fulfillments")["required"], true);
+    assert_eq!(body("/api/orders")["required"], true);
+}

@@ -14,7 +14,7 @@ use types::{OrderId, Sku, Slot, WarehouseId};
 
 use crate::grpc;
 use crate::stock::News;
-use crate::store::{self, PickLine, PickList, Picked};
+use crate::store::{self, PickLine, PickList, Picked, Store};
 
 pub(crate) fn entry(news: &News) -> Entry {
     match news {
@@ -45,7 +45,9 @@ enum Reaction {
 }
 
 /// Follows `order.events`.
-pub(crate) struct Orders;
+pub(crate) struct Orders {
+    pub(crate) store: Store,
+}
 
 #[async_trait]
 impl Consumer<Sku> for Orders {
@@ -66,7 +68,7 @@ impl Consumer<Sku> for Orders {
                     store::close_pick_lists(tx, order_id, Picked::Cancelled).await?;
                 }
                 skus.retain(|sku| sku.slot() == tx.slot());
-                store::release_in(tx, order_id, skus).await?;
+                self.store.release_in(tx, order_id, skus).await?;
             }
             None => {}
         }

@@ -7,8 +7,8 @@ pub(crate) use convert::status;
 
 use std::time::Duration;
 
-use chassis::Chassis;
 use chassis::server::{Permissions, Who};
+use chassis::{Chassis, fault};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -109,8 +109,9 @@ impl InventoryService for Calls {
                 stock: Some(stock.into()),
                 replayed,
             })),
-            (Adjusted::BelowReserved { reserved }, _) => {
-                Err(Error::BelowReserved { reserved }.into())
+            (Adjusted::BelowReserved { reserved }, replayed) => {
+                let refused = Error::BelowReserved { reserved }.into();
+                Err(fault::with_replayed(refused, replayed))
             }
         }
     }

@@ -40,7 +40,9 @@ pub async fn serve(
     #[cfg(feature = "faults")]
     let store = store.reading_then_writing(config.read_then_write);
     Relay::start(&chassis, &config.events, &cluster)?;
-    let orders = Arc::new(events::Orders);
+    let orders = Arc::new(events::Orders {
+        store: store.clone(),
+    });
     Consumers::start(
         &chassis,
         &config.events,

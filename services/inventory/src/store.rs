@@ -8,7 +8,6 @@ mod reservations;
 mod setting;
 
 pub(crate) use pick_lists::{PickLine, PickList, Picked, close_pick_lists, insert_pick_lists};
-pub(crate) use reservations::release_in;
 pub(crate) use setting::{Adjusted, Adjustment, IdempotencyKey, Setting};
 
 use events::outbox;
@@ -48,7 +47,7 @@ impl Store {
         }
     }
 
-    /// To be called after the commit of the change.
+    /// Levels from before the change are not served from the cache any longer.
     async fn forget_level_before(&self, change: &Change) {
         if let Some(level) = Level::of(&change.after) {
             let version = level.version.unsigned_abs();

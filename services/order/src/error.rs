@@ -56,6 +56,9 @@ pub(crate) enum Error {
     /// The order was written and then rejected.
     #[error("the order is rejected: {}", refusal.reason())]
     Refused { order_id: OrderId, refusal: Refusal },
+    /// An earlier request with the same idempotency key was refused so.
+    #[error(transparent)]
+    Replayed(Box<Self>),
     #[error("the order is {} already", .0.as_str())]
     TooLate(OrderStatus),
     #[error("the order is still being settled")]
@@ -81,6 +84,16 @@ pub(crate) enum Error {
     Interrupted(#[from] tokio::task::JoinError),
     #[error(transparent)]
     Storage(#[from] storage::Error),
+}
+
+impl Error {
+    /// As whoever repeats a request is told.
+    pub(crate) fn replayed(self) -> Self {
+        match self {
+            Self::Refused { .. } | Self::PriceChanged { .. } => Self::Replayed(Box::new(self)),
+            passing => passing,
+        }
+    }
 }
 
 impl From<Invalid> for Error {
@@ -144,6 +157,7 @@ impl From<Error> for Status {
                 metadata.push(("order_id", order_id.to_string()));
                 refuse(failed, reason, &metadata)
             }
+            Error::Replayed(error) => fault::with_replayed((*error).into(), true),
             Error::TooLate(status) => refuse(
                 failed,
                 "TOO_LATE",

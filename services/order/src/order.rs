@@ -138,12 +138,11 @@ impl Address {
                 invalid.push(Invalid::new(field, "too-long", detail));
             }
         }
-        let country = self.country.as_bytes();
-        if country.len() != 2 || !country.iter().all(u8::is_ascii_uppercase) {
+        if !types::is_country(&self.country) {
             invalid.push(Invalid::new(
                 "shippingAddress.country",
                 "not-a-country",
-                "two upper-case letters (ISO 3166-1 alpha-2) are expected",
+                "two upper-case letters of ISO 3166-1 are expected",
             ));
         }
         if invalid.is_empty() {

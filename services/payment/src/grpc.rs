@@ -126,7 +126,8 @@ impl PaymentService for Api {
         };
         let ran = self.run(payment_id, key, hash, action).await?;
         if declined_because(&ran).as_deref() == Some(REFUND_EXCEEDS_CAPTURED) {
-            return Err(Error::RefundExceedsCaptured.into());
+            let refused = Error::RefundExceedsCaptured.into();
+            return Err(fault::with_replayed(refused, ran.replayed));
         }
         Ok(Response::new(wire::RefundResponse {
             outcome: outcome(&ran).into(),
@@ -193,9 +194,9 @@ fn same_slot(payment_id: PaymentId, order_id: OrderId) -> Result<(), Status> {
 /// Takes the key out of its message; what is left of the message is what was asked under the key.
 fn take_key(field: &mut String) -> Result<String, Status> {
     let key = std::mem::take(field);
-    let usable =
-        (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let detail = "1 to 255 visible ASCII characters are expected";
+    let usable = (1..=KEY_BYTES_MAX).contains(&key.len())
+        && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let detail = "1 to 255 printable ASCII characters are expected";
     usable
         .then_some(key)
         .ok_or_else(|| fault::invalid_field("idempotencyKey", "invalid-key", detail))

@@ -86,6 +86,8 @@ async fn a_price_that_changed_since_the_cart_was_read_is_told_and_not_charged() 
     for answer in [&refused, &again] {
         assert_eq!(answer.expect_problem(409, "price-changed")["total"], total);
     }
+    assert_eq!(refused.header("idempotent-replayed"), "");
+    assert_eq!(again.header("idempotent-replayed"), "true");
     let cart = get(&buyer, "/api/cart").await.expect(200);
     assert_eq!(
         cart["subtotal"], total,
@@ -109,6 +111,18 @@ async fn a_total_that_is_not_the_expected_one_is_told_and_not_charged() {
         problem["total"],
         json!({"minorUnits": 1000, "currency": "USD"})
     );
+}
+
+#[tokio::test]
+async fn an_address_in_no_country_is_refused_by_the_field() {
+    let shop = Shop::open(1).await;
+    let buyer = shop.buyer(1).await;
+    let mut body = order_body("tok_ok");
+    body["shippingAddress"]["country"] = json!("XX");
+
+    let answer = buyer.post_once("/api/orders", "key", &body).await.unwrap();
+
+    answer.expect_fault("invalid", "shippingAddress.country");
 }
 
 #[tokio::test]
@@ -148,6 +162,8 @@ async fn one_key_is_refused_the_same_way_again() {
     let first = place(&buyer, "key", "tok_declined").await;
     let second = place(&buyer, "key", "tok_declined").await;
 
+    assert_eq!(first.header("idempotent-replayed"), "");
+    assert_eq!(second.header("idempotent-replayed"), "true");
     let first = decided(first.expect_problem(402, "payment-declined"));
     assert_eq!(
         first,
@@ -189,6 +205,7 @@ async fn stock_is_adjusted_once_for_each_key_and_never_below_what_is_reserved() 
     let again = adjust("more", 2).await;
     let other = adjust("more", 3).await;
     let below = adjust("less", -8).await;
+    let below_again = adjust("less", -8).await;
 
     assert_eq!(first.expect(201)["stock"]["onHand"], 7);
     again.expect(201);
@@ -196,5 +213,8 @@ async fn stock_is_adjusted_once_for_each_key_and_never_below_what_is_reserved() 
     assert_eq!(again.header("idempotent-replayed"), "true");
     other.expect_problem(422, "key-reused");
     below.expect_problem(409, "below-reserved");
+    below_again.expect_problem(409, "below-reserved");
+    assert_eq!(below.header("idempotent-replayed"), "");
+    assert_eq!(below_again.header("idempotent-replayed"), "true");
     shop.stall.expect_available(7).await;
 }

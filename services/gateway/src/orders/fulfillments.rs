@@ -45,7 +45,7 @@ pub struct Fulfillment {
 
 /// Ship an order, or a part of it.
 #[utoipa::path(post, path = "/api/orders/{id}/fulfillments", operation_id = "createFulfillment", tag = "orders", security(("bearer" = [])),
-    params(("id" = String, Path)), request_body = NewFulfillment, responses((status = 201, body = Fulfillment)))]
+    params(("id" = String, Path)), request_body = Option<NewFulfillment>, responses((status = 201, body = Fulfillment)))]
 pub async fn create(
     State(gateway): State<Gateway>,
     _: Staff,

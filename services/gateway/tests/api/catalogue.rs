@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use auth::Role;
 use chassis::fault;
+use proto::inventory::v1 as stock;
 use proto::product::v1 as product;
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 use types::{ProductId, Slot};
 
 use crate::shop::{Shop, now, problem, usd};
 
+const GET_AVAILABILITY: &str = "inventory.v1.InventoryService/GetAvailability";
 const GET_PRODUCT: &str = "product.v1.ProductService/GetProduct";
 
 fn mug(version: i64) -> product::Product {
@@ -182,4 +184,57 @@ async fn an_event_ends_the_answer_that_it_changes() {
     let changed = async || (kept().await.1 == "\"8\"").then_some(());
     testkit::eventually(Duration::from_secs(5), changed).await;
     assert_eq!(kept().await.0, "hit");
+}
+
+fn count_mugs(shop: &Shop, answer: Result<i64, Status>) {
+    let answer = answer.map(|available| stock::Availability {
+        sku: "MUG-1".to_owned(),
+        available,
+        status: stock::StockStatus::InStock.into(),
+        version: 5,
+        known: true,
+    });
+    shop.backends
+        .on(GET_AVAILABILITY, move |_: stock::GetAvailabilityRequest| {
+            let items = answer.clone().map(|mugs| vec![mugs]);
+            items.map(|items| stock::GetAvailabilityResponse { items })
+        });
+}
+
+#[tokio::test]
+async fn the_last_answer_serves_on_while_the_backend_fails_until_an_event_ends_it() {
+    let shop = Shop::open().await;
+    let get = async || shop.get("/api/inventory/MUG-1").await;
+    let found = |response: &Response| response.headers()["x-cache"].to_str().unwrap().to_owned();
+    count_mugs(&shop, Ok(3));
+    let fresh = get().await;
+
+    count_mugs(&shop, Err(Status::unavailable("away")));
+    let stale = testkit::eventually(Duration::from_secs(10), async || {
+        let response = get().await;
+        (found(&response) == "stale").then_some(response)
+    })
+    .await;
+    let (one, other) = tokio::join!(get(), get());
+    let never_read = shop.get("/api/inventory/MUG-2").await;
+    let changed = stock::StockLevelChanged {
+        sku: "MUG-1".to_owned(),
+        version: 6,
+        ..Default::default()
+    };
+    shop.publish(
+        "inventory.events",
+        "inventory.v1.StockLevelChanged",
+        &changed,
+    )
+    .await;
+    let ended = async || (get().await.status() == 503).then_some(());
+    testkit::eventually(Duration::from_secs(10), ended).await;
+    count_mugs(&shop, Ok(2));
+
+    assert_eq!(found(&fresh), "miss");
+    assert_ne!(stale.headers()["age"], "0");
+    assert_eq!([found(&one), found(&other)], ["stale", "stale"]);
+    assert_eq!(fresh.text().await.unwrap(), stale.text().await.unwrap());
+    assert_eq!(problem(never_read).await.0, 503);
 }

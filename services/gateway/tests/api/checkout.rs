@@ -186,3 +186,30 @@ async fn a_guests_cart_becomes_the_customers() {
     assert_eq!(response.status(), 200);
     assert_eq!(shop.backends.calls("MergeCart").len(), 1);
 }
+
+#[tokio::test]
+async fn a_refusal_that_is_repeated_says_so() {
+    let shop = Shop::open().await;
+    let token = shop.token(Role::Customer);
+    let place = async |again: bool| {
+        shop.backends
+            .on(PLACE_ORDER, move |_: order::PlaceOrderRequest| {
+                let code = Code::FailedPrecondition;
+                let late = fault::refuse(code, "TIMED_OUT", "refused", &[]);
+                Err::<order::PlaceOrderResponse, Status>(fault::with_replayed(late, again))
+            });
+        let request = shop
+            .request(Method::POST, "/api/orders")
+            .bearer_auth(&token);
+        let request = request.header("idempotency-key", "k1").json(&new_order());
+        request.send().await.unwrap()
+    };
+
+    let first = place(false).await;
+    let again = place(true).await;
+
+    assert!(!first.headers().contains_key("idempotent-replayed"));
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    let (status, document) = problem(again).await;
+    assert_eq!((status, &document["code"]), (409, &json!("timed-out")));
+}

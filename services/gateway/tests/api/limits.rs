@@ -40,6 +40,8 @@ async fn too_many_requests_are_refused_and_told_when_to_come_back() {
     assert_eq!(admitted.headers()["ratelimit-policy"], "\"use\";q=1;w=1");
     assert_eq!(admitted.headers()["ratelimit"], "\"use\";r=0;t=1");
     assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.headers()["ratelimit-policy"], "\"use\";q=1;w=1");
+    assert_eq!(refused.headers()["ratelimit"], "\"use\";r=0;t=1");
     let (status, document) = problem(refused).await;
     assert_eq!(
         (status, document["code"].as_str()),
@@ -114,13 +116,24 @@ async fn one_account_takes_so_many_logins() {
     let email = format!("{}@example.com", UserId::new(Slot::draw()));
     let credentials = json!({ "email": email, "password": "guess" });
 
-    let mut statuses = Vec::new();
-    for _ in 0..3 {
-        let login = shop
-            .request(Method::POST, "/api/auth/login")
-            .json(&credentials);
-        statuses.push(problem(login.send().await.unwrap()).await.0);
-    }
+    let log_in = async || {
+        let login = shop.request(Method::POST, "/api/auth/login");
+        login.json(&credentials).send().await.unwrap()
+    };
+    let admitted = [log_in().await, log_in().await];
+    let refused = log_in().await;
 
-    assert_eq!(statuses, [401, 401, 429]);
+    for response in admitted {
+        let policy = response.headers()["ratelimit-policy"].to_str().unwrap();
+        assert!(policy.starts_with("\"login\""), "{policy}");
+        assert_eq!(problem(response).await.0, 401);
+    }
+    assert_eq!(
+        refused.headers()["ratelimit-policy"],
+        "\"account\";q=2;w=60"
+    );
+    let wait = refused.headers()["retry-after"].to_str().unwrap();
+    let state = format!("\"account\";r=0;t={wait}");
+    assert_eq!(refused.headers()["ratelimit"], state);
+    assert_eq!(problem(refused).await.0, 429);
 }

@@ -68,6 +68,14 @@ async fn a_body_that_cannot_be_taken_is_refused_by_the_field() {
             "invalid",
             Some("sku"),
         ),
+        (
+            "/api/cart/items",
+            json,
+            r#"{"productId":"7","quantity":1}"#,
+            422,
+            "invalid-id",
+            Some("productId"),
+        ),
     ] {
         let request = shop
             .request(Method::POST, path)

@@ -125,6 +125,22 @@ impl Store {
             .await
     }
 
+    /// [`release`](Self::release) in a transaction of somebody else, who commits it soon. What is
+    /// cached goes before that: its tombstone refuses the old row until long after the commit.
+    pub(crate) async fn release_in(
+        &self,
+        tx: &mut WriteTx,
+        order_id: OrderId,
+        skus: Vec<Sku>,
+    ) -> Result<(), Error> {
+        let changes = release(tx, order_id, skus).await?;
+        publish_changes(tx, &changes).await?;
+        for change in &changes {
+            self.forget_level_before(change).await;
+        }
+        Ok(())
+    }
+
     async fn release_of_slot(
         &self,
         slot: Slot,
@@ -197,17 +213,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// [`Store::release`] in a transaction of somebody else, who commits it. Cached levels live on until
-/// their time ends.
-pub(crate) async fn release_in(
-    tx: &mut WriteTx,
-    order_id: OrderId,
-    skus: Vec<Sku>,
-) -> Result<(), Error> {
-    let changes = release(tx, order_id, skus).await?;
-    publish_changes(tx, &changes).await
 }
 
 async fn publish_changes(tx: &mut WriteTx, changes: &[Change]) -> Result<(), Error> {

@@ -218,8 +218,17 @@ async fn what_a_rejected_order_left_behind_is_given_back() {
         ..Default::default()
     };
 
+    let buyer = super::harness().customer().await;
+    let sees = async |available: i64| {
+        let seen = async || (buyer.available(&sku).await.available == available).then_some(());
+        testkit::eventually(LIMIT, seen).await;
+    };
+
+    // From now on it is cached for longer than the test waits.
+    sees(3).await;
     publish(order_id, &rejected).await;
 
+    sees(5).await;
     let given_back = async || (on_hand(&sku).await == 5).then_some(());
     testkit::eventually(LIMIT, given_back).await;
     assert_eq!(orders.claim(order_id, &sku).await, ClaimOutcome::Released);

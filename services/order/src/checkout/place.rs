@@ -69,7 +69,10 @@ impl Driver {
             }
             Begun::Before(order_id) => {
                 Span::current().record("order.id", tracing::field::display(order_id));
-                let order = self.answer_again(order_id, until).await?;
+                let order = self
+                    .answer_again(order_id, until)
+                    .await
+                    .map_err(Error::replayed)?;
                 Ok((order, true))
             }
         }
@@ -239,7 +242,8 @@ fn before(kept: &[u8]) -> Result<Begun, Error> {
         Ok(Kept::PriceChanged(total)) => Err(Error::PriceChanged {
             total,
             cart: Box::default(),
-        }),
+        }
+        .replayed()),
         Err(_) => Err(Error::Answer("a stored answer cannot be read")),
     }
 }

@@ -8,7 +8,7 @@ use types::{ProductId, Sku};
 
 use super::{SKU, SLUG, Store};
 use crate::error::Error;
-use crate::product::Product;
+use crate::product::{Product, check_slug};
 
 /// A product in the cache, as the wire has it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -59,6 +59,9 @@ impl Store {
     }
 
     pub(crate) async fn find_by_slug(&self, slug: &str) -> Result<Option<wire::Product>, Error> {
+        if check_slug("slug", slug).is_some() {
+            return Ok(None);
+        }
         let load = async {
             let owner = directory::find(&self.cluster, SLUG, slug).await?;
             Ok(owner.map(|owner| {
