@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use crate::telemetry::GrpcMetrics;
 #[derive(Clone)]
 pub struct Chassis(Arc<Inner>);
 
+type Preparation = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 struct Inner {
     service: &'static str,
     tasks: Tasks,
@@ -27,6 +30,7 @@ struct Inner {
     ready: AtomicBool,
     caller_key: CallerKey,
     grpc_metrics: GrpcMetrics,
+    preparation: OnceLock<Preparation>,
     linger: Duration,
     drain: Duration,
 }
@@ -52,6 +56,7 @@ impl Chassis {
             registry: Mutex::new(registry),
             ready: AtomicBool::new(false),
             caller_key: CallerKey::new(&config.caller_secret)?,
+            preparation: OnceLock::new(),
             linger: Duration::from_millis(config.linger_ms),
             drain: Duration::from_millis(config.drain_ms),
         }));
@@ -98,6 +103,22 @@ impl Chassis {
 
     pub fn caller_key(&self) -> &CallerKey {
         &self.0.caller_key
+    }
+
+    /// What every call waits for before it is answered. It runs in the call's context; the first
+    /// one that is given stays.
+    pub fn before_calls(
+        &self,
+        prepare: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
+        let _ = self.0.preparation.set(Box::new(prepare));
+    }
+
+    /// Does in the current context what [`before_calls`](Self::before_calls) was given.
+    pub async fn prepare_call(&self) {
+        if let Some(prepare) = self.0.preparation.get() {
+            prepare().await;
+        }
     }
 
     pub(crate) fn grpc_metrics(&self) -> &GrpcMetrics {

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument as _;
 
-use crate::{Caller, Chassis, Context, caller, consistency, deadline, fault, trace};
+use crate::{Caller, Chassis, Context, caller, consistency, deadline, fault, telemetry, trace};
 use breaker::Breaker;
 use budget::Budget;
 use picker::Picker;
@@ -136,6 +136,7 @@ impl Service<Request<Body>> for Channel {
             server.address = inner.peer,
             rpc.response.status_code = tracing::field::Empty,
             rpc.attempts = tracing::field::Empty,
+            order.id = telemetry::order_id(),
         );
         Box::pin(async move { inner.call(request).await }.instrument(span))
     }

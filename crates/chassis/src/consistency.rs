@@ -129,6 +129,14 @@ impl Consistency {
                 .any(|position| position.service == service)
     }
 
+    /// The newest slot map of this service that the caller has met.
+    pub fn map_version(&self, service: &str) -> Option<u64> {
+        let seen = self.lock();
+        let positions = seen.positions.values();
+        let ours = positions.filter(|position| position.service == service);
+        ours.map(|position| position.map_version).max()
+    }
+
     /// Every position, for the one who keeps them between requests.
     pub fn positions(&self) -> Vec<Position> {
         self.lock().positions.values().cloned().collect()

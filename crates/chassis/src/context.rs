@@ -39,6 +39,12 @@ impl Context {
         }
     }
 
+    /// Whether somebody who calls `service` waits for the current work; its own workers do not.
+    pub fn is_of_caller(service: &str) -> bool {
+        let is_caller = |context: &Self| !context.caller.is_service(service);
+        CURRENT.try_with(is_caller).unwrap_or(false)
+    }
+
     /// Runs the future with this context as the current one.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await

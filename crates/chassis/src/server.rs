@@ -128,7 +128,11 @@ async fn run(manners: &Manners, method: &str, request: Request, next: Next) -> R
     if limit <= Instant::now() {
         return late();
     }
-    let answered = tokio::time::timeout_at(limit, context.scope(next.run(request))).await;
+    let answering = context.scope(async {
+        manners.chassis.prepare_call().await;
+        next.run(request).await
+    });
+    let answered = tokio::time::timeout_at(limit, answering).await;
     let mut response = answered.unwrap_or_else(|_| late());
     if let Some(token) = consistency.to_token().and_then(|token| token.parse().ok()) {
         response.headers_mut().insert(consistency::HEADER, token);

@@ -1,6 +1,7 @@
 //! Logs on standard output, traces over OTLP.
 
 mod grpc;
+mod orders;
 
 use std::io::IsTerminal as _;
 
@@ -16,6 +17,7 @@ use crate::config::{Config, LogFormat};
 
 pub use grpc::DURATION_BUCKETS;
 pub(crate) use grpc::GrpcMetrics;
+pub use orders::{order_id, orders};
 
 /// Sends what is left when the process ends.
 #[must_use = "spans are lost when it is dropped at once"]
@@ -52,6 +54,7 @@ pub fn init(service: &'static str, config: &Config) -> anyhow::Result<Telemetry>
     tracing_subscriber::registry()
         .with(lines)
         .with(traces)
+        .with(orders())
         .try_init()?;
     Ok(Telemetry(provider))
 }
