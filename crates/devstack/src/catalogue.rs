@@ -15,7 +15,7 @@ use crate::catalogue::goods::{CATEGORIES, Product};
 use crate::platform::Platform;
 use crate::shop::{Shop, list, status, text};
 
-/// More would meet a service's pool of connections at its end.
+/// More would only queue for a service's connections.
 const CONCURRENCY: usize = 6;
 const LOW_STOCK_THRESHOLD: i64 = 10;
 const PAGE_SIZE: usize = 100;

@@ -49,6 +49,7 @@ impl<K: 'static> Reaction<K> {
     }
 
     async fn settle_in(&self, slot: Slot, event: &Received) -> Result<(), Error> {
+        let _place = self.cluster.shard(&slot).reaction_place().await;
         let mut tx = self.cluster.begin_in(slot).await?;
         match self.admit(&mut tx, event).await? {
             Admission::Repeated => tx.rollback().await,
@@ -139,6 +140,7 @@ impl<K: 'static> Reaction<K> {
         let Some(slot) = due.slot() else {
             return Ok(false);
         };
+        let _place = self.cluster.shard(&slot).reaction_place().await;
         let mut tx = self.cluster.begin_in(slot).await?;
         let Some(parked) = parked::take(&mut tx, self.name, &due.key).await? else {
             tx.rollback().await;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use chassis::Chassis;
+use chassis::{Chassis, Context};
 use futures::future::join_all;
 use rand::RngExt as _;
 use tokio::sync::Mutex;
@@ -40,7 +40,7 @@ pub struct Cluster<K> {
 struct Inner {
     shards: Vec<Shard>,
     map: Arc<ArcSwap<SlotMap>>,
-    /// When the map was last read; held while it is.
+    /// When the map's last reading began; held while it is read.
     map_read_at: Mutex<Instant>,
     metrics: Metrics,
 }
@@ -55,10 +55,21 @@ impl<K> Clone for Cluster<K> {
 }
 
 impl<K> Cluster<K> {
-    /// Loads the slot map and follows it, and the replicas' lag, until shutdown.
+    /// Loads the slot map and follows it, and the replicas' lag, until shutdown. A call whose caller
+    /// has met a newer map waits until that is read.
     pub async fn connect(chassis: &Chassis, config: &Config) -> Result<Self, Error> {
         let inner = Arc::new(Inner::connect(chassis, config).await?);
         inner.follow(chassis);
+        // Weak: the pools hold the chassis.
+        let weak = Arc::downgrade(&inner);
+        chassis.before_calls(move || {
+            let inner = weak.upgrade();
+            Box::pin(async move {
+                if let Some(inner) = inner {
+                    inner.catch_up().await;
+                }
+            })
+        });
         Ok(Self {
             inner,
             key: PhantomData,
@@ -185,7 +196,21 @@ impl Inner {
         join_all(self.shards.iter().map(Shard::poll)).await;
     }
 
-    /// Reads the map, unless somebody has done so since `asked_at`; returns its version.
+    /// Reads the map if the caller has met a newer one.
+    async fn catch_up(&self) {
+        let asked_at = Instant::now();
+        let seen = Context::current().consistency;
+        let met = seen.map_version(self.shards[0].service());
+        if met.is_none_or(|met| met <= self.map.load().version) {
+            return;
+        }
+        if let Err(error) = self.refresh(asked_at).await {
+            // A write that goes astray is stopped by the slot's guard.
+            tracing::warn!(%error, "the slot map could not be read");
+        }
+    }
+
+    /// Reads the map, unless somebody has begun to since `asked_at`; returns its version.
     async fn refresh(&self, asked_at: Instant) -> Result<u64, Error> {
         let mut read_at = self.map_read_at.lock().await;
         let known = self.map.load().version;
@@ -194,8 +219,9 @@ impl Inner {
         }
         let names: Vec<Arc<str>> = self.shards.iter().map(Shard::shared_name).collect();
         let control = self.shards[0].primary_pool();
+        let begun_at = Instant::now();
         let newer = SlotMap::load(control, &names, known).await?;
-        *read_at = Instant::now();
+        *read_at = begun_at;
         let Some(map) = newer else {
             return Ok(known);
         };

@@ -27,11 +27,12 @@ pub struct Config {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pool_size: u32,
 
-    /// How long a caller waits for one of these connections.
-    #[arg(long, default_value_t = 500)]
+    /// How long a caller waits for one of these connections, in milliseconds; less where its
+    /// deadline is nearer.
+    #[arg(long, default_value_t = 2000)]
     pub pool_wait_ms: u64,
 
-    /// How long a statement may run.
+    /// How long a statement may run, in milliseconds.
     #[arg(long, default_value_t = 5000)]
     pub statement_timeout_ms: u64,
 

@@ -93,12 +93,14 @@ fn is_unfit_text(error: &sqlx::Error) -> bool {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let refuse = |reason| fault::refuse(Code::Unavailable, reason, error.to_string(), &[]);
+        let refuse_with = |code, reason| fault::refuse(code, reason, error.to_string(), &[]);
+        let refuse = |reason| refuse_with(Code::Unavailable, reason);
         match &error {
+            // Not UNAVAILABLE, which is repeated: a crowd must not grow by its own repetitions.
+            Error::Busy { .. } => refuse_with(Code::ResourceExhausted, "SHARD_BUSY"),
             Error::SlotFenced(_) => refuse("SLOT_FENCED"),
             Error::ShardDown { .. } => refuse("SHARD_DOWN"),
             Error::CommitUnknown => refuse("COMMIT_UNKNOWN"),
-            Error::Busy { .. } => Status::resource_exhausted(error.to_string()),
             Error::Database(cause) if is_connection_failure(cause) => {
                 tracing::warn!(error = cause as &dyn std::error::Error, "lost a database");
                 refuse("SHARD_DOWN")

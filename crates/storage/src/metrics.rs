@@ -11,7 +11,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Family<ConnectionLabels, Gauge>,
     pub(crate) query_seconds: Family<DatabaseLabels, Histogram, Buckets>,
     pub(crate) replica_lag_seconds: Family<ReplicaLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
-    pub(crate) reads: Family<DatabaseLabels, Counter>,
+    pub(crate) reads: Family<ReadLabels, Counter>,
     pub(crate) slots: Family<SlotLabels, Gauge>,
     pub(crate) fence_conflicts: Family<ShardLabels, Counter>,
 }
@@ -27,6 +27,13 @@ pub(crate) struct ConnectionLabels {
 pub(crate) struct DatabaseLabels {
     pub(crate) shard: String,
     pub(crate) role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReadLabels {
+    pub(crate) shard: String,
+    pub(crate) role: &'static str,
+    pub(crate) need: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,7 +91,7 @@ impl Metrics {
         );
         registry.register(
             "db_reads",
-            "Reads by the role that served them",
+            "Callers' reads by the role that served them and by what they had to see",
             metrics.reads.clone(),
         );
         registry.register(
@@ -98,6 +105,34 @@ impl Metrics {
             metrics.fence_conflicts.clone(),
         );
         metrics
+    }
+}
+
+/// The reads of one database, by what they had to see.
+pub(crate) struct Reads {
+    /// Anything: the caller has seen nothing of the shard.
+    pub(crate) any: Counter,
+    /// What the caller has seen.
+    pub(crate) seen: Counter,
+    /// Everything.
+    pub(crate) newest: Counter,
+}
+
+impl Reads {
+    pub(crate) fn new(metrics: &Metrics, shard: &str, role: &'static str) -> Self {
+        let counter = |need| {
+            let labels = ReadLabels {
+                shard: shard.to_owned(),
+                role,
+                need,
+            };
+            metrics.reads.get_or_create_owned(&labels)
+        };
+        Self {
+            any: counter("any"),
+            seen: counter("seen"),
+            newest: counter("newest"),
+        }
     }
 }
 

@@ -2,7 +2,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::{Chassis, deadline};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
@@ -10,9 +9,12 @@ use sqlx::{ConnectOptions, SqlStr};
 use tokio::sync::Semaphore;
 
 use crate::error::is_connection_failure;
-use crate::metrics::{ConnectionLabels, Counted, DatabaseLabels, Metrics};
+use crate::metrics::{ConnectionLabels, Counted, DatabaseLabels, Metrics, Reads};
 use crate::session::{AtEnd, Session};
 use crate::{Config, Error};
+
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long callers are refused at once after a connection could not be made.
 const REFUSAL: Duration = Duration::from_millis(500);
@@ -38,8 +40,9 @@ pub(crate) struct Pool {
     pub(crate) role: Role,
     pub(crate) chassis: Chassis,
     pub(crate) query_seconds: Histogram,
-    pub(crate) reads: Counter,
+    pub(crate) reads: Reads,
     connections: PgPool,
+    size: usize,
     permits: Arc<Semaphore>,
     wait: Duration,
     health: Arc<Health>,
@@ -81,8 +84,9 @@ impl Pool {
             role,
             chassis: chassis.clone(),
             query_seconds: metrics.query_seconds.get_or_create_owned(&labels),
-            reads: metrics.reads.get_or_create_owned(&labels),
+            reads: Reads::new(metrics, shard, role.as_str()),
             connections: connections(chassis, config, &health, database),
+            size: config.pool_size as usize,
             permits: Arc::new(Semaphore::new(config.pool_size as usize)),
             wait,
             health,
@@ -96,9 +100,9 @@ impl Pool {
         if self.health.refuses() {
             return Err(self.down(None));
         }
-        let wait = deadline::remaining().map_or(self.wait, |left| left.min(self.wait));
         let waiting = Counted::one_in(&self.waiting);
-        let permit = tokio::time::timeout(wait, Arc::clone(&self.permits).acquire_owned()).await;
+        let queue = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(self.patience(), queue).await;
         drop(waiting);
         let Ok(Ok(permit)) = permit else {
             return Err(Error::Busy {
@@ -115,6 +119,11 @@ impl Pool {
                 Err(self.down(Some(error)))
             }
         }
+    }
+
+    /// Three quarters of what is left to the request, so that the work, or the refusal, is in time.
+    fn patience(&self) -> Duration {
+        deadline::remaining().map_or(self.wait, |left| self.wait.min(left * 3 / 4))
     }
 
     /// A connection on which `opening` has been run, with the rows that it returned. A pooled
@@ -140,6 +149,11 @@ impl Pool {
                 Err(_) => replaced = true,
             }
         }
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     /// Connections older than this moment are not used again.
@@ -173,7 +187,7 @@ fn connections(
     let health = Arc::clone(health);
     PgPoolOptions::new()
         .max_connections(config.pool_size)
-        .acquire_timeout(Duration::from_millis(config.pool_wait_ms))
+        .acquire_timeout(CONNECT_WITHIN)
         .idle_timeout(None)
         .test_before_acquire(false)
         .before_acquire(move |_, connection| {

@@ -217,6 +217,7 @@ fn span(name: &'static str, sql: &str, pool: &Pool) -> Span {
         db.response.status_code = Empty,
         shard = &*pool.shard,
         role = pool.role.as_str(),
+        order.id = chassis::telemetry::order_id(),
     )
 }
 

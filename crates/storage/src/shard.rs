@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use chassis::{Context, Need, Position};
 use futures::future::join_all;
-use tokio::sync::Notify;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use types::Slot;
 
 use crate::map::SlotMap;
-use crate::metrics::{Metrics, ReplicaLabels};
+use crate::metrics::{Metrics, Reads, ReplicaLabels};
 use crate::pool::Pool;
 use crate::replica::{History, Replica};
 use crate::{Autocommit, Error, Snapshot, UnguardedTx};
@@ -33,6 +34,7 @@ struct Inner {
     next_replica: AtomicUsize,
     history: History,
     signal: Notify,
+    reactions: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -50,6 +52,7 @@ impl Shard {
         replicas: Vec<Arc<Pool>>,
         metrics: &Metrics,
     ) -> Self {
+        let reactions = (primary.size() / 2).max(1);
         Self(Arc::new(Inner {
             index,
             map: Arc::clone(map),
@@ -58,6 +61,7 @@ impl Shard {
             next_replica: AtomicUsize::new(0),
             history: History::default(),
             signal: Notify::new(),
+            reactions: Arc::new(Semaphore::new(reactions)),
             metrics: metrics.clone(),
         }))
     }
@@ -80,8 +84,12 @@ impl Shard {
 
     /// A snapshot of the newest data. The caller's context has observed its position.
     pub async fn primary(&self) -> Result<Snapshot, Error> {
+        self.read_primary(|reads| &reads.newest).await
+    }
+
+    async fn read_primary(&self, need: fn(&Reads) -> &Counter) -> Result<Snapshot, Error> {
         let snapshot = Snapshot::of_primary(self).await?;
-        self.0.primary.reads.inc();
+        self.count_read(&self.0.primary, need);
         Ok(snapshot)
     }
 
@@ -91,14 +99,19 @@ impl Shard {
         let need = Context::current()
             .consistency
             .required(self.service(), self.name());
-        let found = match need {
-            Need::Primary => None,
-            Need::Nothing => self.find_replica(None).await?,
-            Need::At(position) => self.find_replica(Some(&position)).await?,
+        let (found, need): (_, fn(&Reads) -> &Counter) = match need {
+            Need::Primary => (None, |reads| &reads.seen),
+            Need::Nothing => (self.find_replica(None).await?, |reads| &reads.any),
+            Need::At(position) => (self.find_replica(Some(&position)).await?, |reads| {
+                &reads.seen
+            }),
         };
         match found {
-            Some(snapshot) => Ok(snapshot),
-            None => self.primary().await,
+            Some((replica, snapshot)) => {
+                self.count_read(&replica.pool, need);
+                Ok(snapshot)
+            }
+            None => self.read_primary(need).await,
         }
     }
 
@@ -106,7 +119,7 @@ impl Shard {
     /// position, so its answer is for sagas and workers and not for a client's eyes.
     pub async fn primary_once(&self) -> Result<Autocommit, Error> {
         let once = Autocommit::on(&self.0.primary).await?;
-        self.0.primary.reads.inc();
+        self.count_read(&self.0.primary, |reads| &reads.newest);
         Ok(once)
     }
 
@@ -120,6 +133,13 @@ impl Shard {
     /// [`WriteTx::signal_on_commit`](crate::WriteTx::signal_on_commit).
     pub async fn signalled(&self) {
         self.0.signal.notified().await;
+    }
+
+    /// Waits for one of the places for reactions to events, which are half as many as connections:
+    /// a reaction that needs a second connection finds one, and so does a caller.
+    pub async fn reaction_place(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed, so there always is one.
+        Arc::clone(&self.0.reactions).acquire_owned().await.ok()
     }
 
     pub(crate) fn signal(&self) {
@@ -151,9 +171,19 @@ impl Shard {
         position
     }
 
+    /// The polls of workers are nobody's reads.
+    fn count_read(&self, pool: &Pool, need: fn(&Reads) -> &Counter) {
+        if Context::is_of_caller(self.service()) {
+            need(&pool.reads).inc();
+        }
+    }
+
     /// `None`: the primary has to answer. A replica that is merely busy is an error, lest a crowd of
     /// readers fall on the primary.
-    async fn find_replica(&self, needed: Option<&Position>) -> Result<Option<Snapshot>, Error> {
+    async fn find_replica(
+        &self,
+        needed: Option<&Position>,
+    ) -> Result<Option<(&Replica, Snapshot)>, Error> {
         let give_up_at = Instant::now() + REPLICA_PATIENCE;
         let Some(replica) = self.next_replica() else {
             return Ok(None);
@@ -177,8 +207,7 @@ impl Shard {
             }
             if needed.is_none_or(|at| replayed.at_least >= at.lsn) {
                 self.observe(timeline, replayed.at_most);
-                replica.pool.reads.inc();
-                return Ok(Some(replayed.snapshot));
+                return Ok(Some((replica, replayed.snapshot)));
             }
             if Instant::now() + REPLICA_PAUSE > give_up_at {
                 replica.note_lag(REPLICA_PATIENCE);

@@ -143,6 +143,9 @@ kinds! {
     SHARD_DOWN SERVICE_UNAVAILABLE "shard-down"
         "A database is away"
         "Try again after `Retry-After` seconds."
+    SHARD_BUSY SERVICE_UNAVAILABLE "shard-busy"
+        "A database has too much to do"
+        "Try again after `Retry-After` seconds; repeat a write with the same Idempotency-Key."
     COMMIT_UNKNOWN SERVICE_UNAVAILABLE "commit-unknown"
         "It is not known whether the change was made"
         "Read the thing again, or repeat the request with the same Idempotency-Key."
@@ -209,7 +212,7 @@ mod tests {
         let reasons = "EMAIL_TAKEN OUT_OF_STOCK PRICE_CHANGED PAYMENT_DECLINED CART_EMPTY UNKNOWN_SKU \
             SKU_REQUIRED CURRENCY_MISMATCH TOO_LATE BELOW_RESERVED REFUND_EXCEEDS_CAPTURED \
             VERSION_MISMATCH KEY_REUSED KEY_IN_PROGRESS INVALID_ID INVALID_CURSOR SLOT_FENCED \
-            SHARD_DOWN COMMIT_UNKNOWN TIMED_OUT SLUG_TAKEN SKU_TAKEN";
+            SHARD_DOWN SHARD_BUSY COMMIT_UNKNOWN TIMED_OUT SLUG_TAKEN SKU_TAKEN";
 
         for reason in reasons.split_whitespace() {
             assert!(Kind::with_reason(reason).is_some(), "{reason}");

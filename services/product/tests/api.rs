@@ -5,10 +5,12 @@
 #[path = "api/harness.rs"]
 mod harness;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::{Caller, fault};
+use futures::future::join_all;
 use harness::{Client, Harness, product, variant};
 use proto::common::v1::PageRequest;
 use proto::product::v1 as wire;
@@ -48,6 +50,44 @@ async fn staff_read_their_own_writes_at_once() {
         "Deep bowl"
     );
     assert_eq!(staff.get_by_slug("plain-bowl").await.unwrap(), updated);
+}
+
+/// Many more than a shard has connections.
+#[tokio::test]
+async fn a_crowd_of_writes_is_served() {
+    let staff = shop("crowd").await;
+    let slugs: Vec<_> = (0..32).map(|number| format!("crowd-{number}")).collect();
+
+    let crowd = slugs
+        .iter()
+        .map(|slug| staff.create(product("crowd", slug, 100)));
+    let made: Result<Vec<_>, Status> = join_all(crowd).await.into_iter().collect();
+
+    assert_eq!(made.unwrap().len(), slugs.len());
+}
+
+#[tokio::test]
+async fn of_a_crowd_of_changes_to_one_version_one_is_made() {
+    let staff = shop("contested").await;
+    let created = staff
+        .create(product("contested", "contested-bowl", 100))
+        .await
+        .unwrap();
+    let change = |number| wire::UpdateProductRequest {
+        product_id: created.product_id.clone(),
+        expected_version: created.version,
+        name: Some(format!("Bowl {number}")),
+        ..Default::default()
+    };
+
+    let crowd = (0..32).map(|number| staff.update(change(number)));
+    let (made, refused): (Vec<_>, Vec<_>) =
+        join_all(crowd).await.into_iter().partition(Result::is_ok);
+
+    assert_eq!(made.len(), 1);
+    for refusal in refused {
+        assert_eq!(reason(&refusal.unwrap_err()), "VERSION_MISMATCH");
+    }
 }
 
 #[tokio::test]
@@ -276,15 +316,19 @@ async fn guests_who_wrote_nothing_are_served_by_replicas_and_caches() {
     let guest = Harness::get().guest().await;
     testkit::eventually(LIMIT, async || guest.get(&created.product_id).await.ok()).await;
     // Other tests write meanwhile, which reads primaries; so the guest's share is seen by its
-    // reads being the replicas': what was just written is not there yet.
-    let fresh = staff
-        .create(product("guests", "fresh-lamp", 2_000))
-        .await
-        .unwrap();
+    // reads being the replicas': what was just written is not there yet, unless it took long.
+    let made = Cell::new(0);
+    let unseen = async || {
+        made.set(made.get() + 1);
+        let slug = format!("fresh-lamp-{}", made.get());
+        let fresh = staff.create(product("guests", &slug, 2_000)).await.unwrap();
+        let read = guest.get(&fresh.product_id).await;
+        let status = read.err()?;
+        (status.code() == Code::NotFound).then_some(fresh)
+    };
 
-    let unseen = guest.get(&fresh.product_id).await;
+    let fresh = testkit::eventually(LIMIT, unseen).await;
 
-    assert_eq!(unseen.unwrap_err().code(), Code::NotFound);
     testkit::eventually(LIMIT, async || guest.get(&fresh.product_id).await.ok()).await;
 }
 

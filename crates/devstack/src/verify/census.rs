@@ -2,14 +2,14 @@ use std::fmt;
 
 use crate::platform::Platform;
 use crate::service::{Service, Shard};
-use crate::verify::outside;
+use crate::verify::outside::{self, Reads};
 use crate::verify::store::{self, RowCount, Standby};
 
 /// How the platform stands.
 pub struct Census {
     rows: Vec<RowCount>,
     standbys: Vec<(Shard, Vec<Standby>)>,
-    reads: Vec<(Service, u64, u64)>,
+    reads: Vec<(Service, Reads)>,
 }
 
 impl Census {
@@ -23,8 +23,7 @@ impl Census {
         }
         let mut reads = Vec::new();
         for service in Service::BACKENDS {
-            let (replica, primary) = outside::reads(platform, service).await?;
-            reads.push((service, replica, primary));
+            reads.push((service, outside::reads(platform, service).await?));
         }
         Ok(Self {
             rows: store::row_counts(platform).await?,
@@ -68,11 +67,19 @@ impl fmt::Display for Census {
         }
         writeln!(
             f,
-            "\n{:<12}{:>14}{:>14}",
-            "reads of", "replicas", "primaries"
+            "\n{:<12}{:>14}{:>14}{:>14}",
+            "reads of", "replicas", "primaries", "without need"
         )?;
-        for (service, replica, primary) in &self.reads {
-            writeln!(f, "{service:<12}{replica:>14}{primary:>14}")?;
+        for (service, reads) in &self.reads {
+            let Reads {
+                by_replicas,
+                by_primaries,
+                without_need,
+            } = reads;
+            writeln!(
+                f,
+                "{service:<12}{by_replicas:>14}{by_primaries:>14}{without_need:>14}"
+            )?;
         }
         Ok(())
     }

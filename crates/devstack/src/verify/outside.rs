@@ -39,23 +39,33 @@ pub(crate) async fn dead_letters(platform: &Platform) -> anyhow::Result<Vec<Left
     .await?
 }
 
-/// Reads that a service made since its start, from replicas and from primaries.
-pub(crate) async fn reads(platform: &Platform, service: Service) -> anyhow::Result<(u64, u64)> {
+/// Reads that a service made for its callers since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub(crate) by_replicas: u64,
+    pub(crate) by_primaries: u64,
+    /// By primaries though any copy would have done.
+    pub(crate) without_need: u64,
+}
+
+pub(crate) async fn reads(platform: &Platform, service: Service) -> anyhow::Result<Reads> {
     let url = format!("{}/metrics", platform.admin_url(service));
     let answer = reqwest::get(url).await.with_context(|| service.name())?;
     let metrics = answer.error_for_status()?.text().await?;
-    Ok((
-        sum_reads(&metrics, "replica"),
-        sum_reads(&metrics, "primary"),
-    ))
+    Ok(Reads {
+        by_replicas: sum_reads(&metrics, &["role=\"replica\""]),
+        by_primaries: sum_reads(&metrics, &["role=\"primary\""]),
+        without_need: sum_reads(&metrics, &["role=\"primary\"", "need=\"any\""]),
+    })
 }
 
-/// The sum of `db_reads_total` over all series of a role.
-fn sum_reads(metrics: &str, role: &str) -> u64 {
-    let label = format!("role=\"{role}\"");
+/// The sum of `db_reads_total` over all series with these labels.
+fn sum_reads(metrics: &str, labels: &[&str]) -> u64 {
+    let has_labels = |line: &&str| labels.iter().all(|label| line.contains(label));
     metrics
         .lines()
-        .filter(|line| line.starts_with("db_reads_total{") && line.contains(&label))
+        .filter(|line| line.starts_with("db_reads_total{"))
+        .filter(has_labels)
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
         .sum()
 }
@@ -65,13 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_are_summed_over_the_series_of_a_role() {
+    fn reads_are_summed_over_the_series_with_the_labels() {
         let metrics = "# TYPE db_reads counter\n\
-            db_reads_total{role=\"replica\",shard=\"a\"} 3\n\
-            db_reads_total{role=\"replica\",shard=\"b\"} 4\n\
-            db_reads_total{role=\"primary\",shard=\"a\"} 5\n";
+            db_reads_total{shard=\"a\",role=\"replica\",need=\"any\"} 3\n\
+            db_reads_total{shard=\"b\",role=\"replica\",need=\"seen\"} 4\n\
+            db_reads_total{shard=\"a\",role=\"primary\",need=\"any\"} 5\n";
 
-        assert_eq!(sum_reads(metrics, "replica"), 7);
-        assert_eq!(sum_reads(metrics, "primary"), 5);
+        assert_eq!(sum_reads(metrics, &["role=\"replica\""]), 7);
+        assert_eq!(sum_reads(metrics, &["need=\"any\""]), 8);
+        assert_eq!(sum_reads(metrics, &["role=\"primary\"", "need=\"any\""]), 5);
     }
 }

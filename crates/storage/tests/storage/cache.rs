@@ -32,7 +32,7 @@ pub async fn process(redis_url: &str) -> Cache {
     flags.retain(|flag| !flag.starts_with("--redis-url"));
     flags.push(format!("--redis-url={redis_url}"));
     let settings = support::settings(&flags);
-    let chassis = support::chassis("order", &settings).await;
+    let (chassis, _) = support::chassis("order", &settings).await;
     Cache::connect(&chassis, &settings.storage).await.unwrap()
 }
 

@@ -5,7 +5,7 @@ use sqlx::Connection as _;
 use storage::Error;
 use types::{OrderId, Slot, UserId};
 
-use crate::support::{self, owner_of, read, write};
+use crate::support::{self, owner_of, publish_map, read, write};
 
 #[tokio::test]
 async fn rows_land_on_the_shard_that_owns_their_slot() {
@@ -128,23 +128,13 @@ async fn a_fenced_slot_is_refused_until_the_fence_is_lifted() {
 async fn a_write_follows_its_slot_to_the_next_map() {
     let cluster = support::cluster().await;
     let user = UserId::new(Slot::new(78).unwrap());
-    let slot = user.slot().to_db();
     let mut owner = owner_of(user.slot()).await;
     sqlx::query("update slot_owner set epoch = epoch + 1 where slot = $1")
-        .bind(slot)
+        .bind(user.slot().to_db())
         .execute(&mut owner)
         .await
         .unwrap();
-    sqlx::query(
-        "insert into slot_map (version, slot, shard, epoch)
-        select version + 1, slot, shard, epoch + (slot = $1)::int
-        from slot_map
-        where version = (select max(version) from slot_map)",
-    )
-    .bind(slot)
-    .execute(&mut owner)
-    .await
-    .unwrap();
+    publish_map(user.slot(), 1).await;
 
     let position = cluster.begin(&user).await.unwrap().commit().await.unwrap();
 

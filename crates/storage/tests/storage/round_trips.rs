@@ -8,17 +8,27 @@ use types::{OrderId, Slot};
 
 use crate::support::{self, read, write};
 
-/// Collects what each database span is called.
-#[derive(Clone, Default)]
-struct Names(Arc<Mutex<Vec<String>>>);
+/// Collects what new spans say in one field.
+#[derive(Clone)]
+struct Values {
+    field: &'static str,
+    seen: Arc<Mutex<Vec<String>>>,
+}
 
-impl Names {
+impl Values {
+    fn of(field: &'static str) -> Self {
+        Self {
+            field,
+            seen: Arc::default(),
+        }
+    }
+
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
-impl<S: Subscriber> Layer<S> for Names {
+impl<S: Subscriber> Layer<S> for Values {
     fn on_new_span(
         &self,
         attributes: &tracing::span::Attributes<'_>,
@@ -29,10 +39,10 @@ impl<S: Subscriber> Layer<S> for Names {
     }
 }
 
-impl Visit for Names {
+impl Visit for Values {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "otel.name" {
-            self.0.lock().unwrap().push(value.to_owned());
+        if field.name() == self.field {
+            self.seen.lock().unwrap().push(value.to_owned());
         }
     }
 
@@ -41,7 +51,7 @@ impl Visit for Names {
 
 #[tokio::test]
 async fn each_round_trip_is_one_span() {
-    let names = Names::default();
+    let names = Values::of("otel.name");
     let subscriber = tracing_subscriber::registry().with(names.clone());
     let _subscribed = tracing::subscriber::set_default(subscriber);
     let cluster = support::cluster().await;
@@ -70,4 +80,21 @@ async fn each_round_trip_is_one_span() {
     assert_eq!(written, ["db.begin", "db.query", "db.commit"]);
     assert_eq!(read_once, ["db.query"]);
     assert_eq!(read_in_snapshot, ["db.begin", "db.query"]);
+}
+
+#[tokio::test]
+async fn statements_for_an_order_carry_its_id() {
+    let ids = Values::of("order.id");
+    let subscriber = tracing_subscriber::registry()
+        .with(chassis::telemetry::orders())
+        .with(ids.clone());
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let cluster = support::cluster().await;
+    let request = tracing::info_span!("request", order.id = tracing::field::Empty);
+    let note = OrderId::new(Slot::draw());
+
+    request.record("order.id", "7");
+    write(&cluster, note, "x").instrument(request).await;
+
+    assert_eq!(ids.take(), ["7"; 3], "begin, query, commit");
 }

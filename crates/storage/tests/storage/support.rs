@@ -1,10 +1,13 @@
+use std::net::SocketAddr;
+
 use chassis::Chassis;
 use clap::Parser;
 use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
 use storage::Cluster;
 use testkit::{Databases, Fixture, Service};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use types::{OrderId, Slot, UserId};
 
@@ -56,22 +59,59 @@ pub async fn flags() -> Vec<String> {
     ]
 }
 
-pub async fn chassis(service: &'static str, settings: &Settings) -> Chassis {
+pub async fn chassis(service: &'static str, settings: &Settings) -> (Chassis, SocketAddr) {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = admin.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    Chassis::start(service, &settings.chassis, admin, shutdown).unwrap()
+    let chassis = Chassis::start(service, &settings.chassis, admin, shutdown).unwrap();
+    (chassis, address)
 }
 
-/// A cluster on the test's databases; further flags replace those of the same name.
-pub async fn cluster_of(service: &'static str, further: &[&str]) -> Cluster<UserId> {
+/// A cluster with what it lives in.
+pub struct Process {
+    pub chassis: Chassis,
+    pub cluster: Cluster<UserId>,
+    admin: SocketAddr,
+}
+
+impl Process {
+    /// The sum over all series of a metric that have these labels.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
+            .await
+            .unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).await.unwrap();
+        metrics
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}{{")))
+            .filter(|line| labels.iter().all(|label| line.contains(label)))
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+            .sum()
+    }
+}
+
+/// A process on the test's databases; further flags replace those of the same name.
+pub async fn process_of(service: &'static str, further: &[&str]) -> Process {
     let name = |flag: &str| flag.split('=').next().map(str::to_owned);
     let replaced: Vec<_> = further.iter().map(|flag| name(flag)).collect();
     let mut flags = flags().await;
     flags.retain(|flag| !replaced.contains(&name(flag)));
     flags.extend(further.iter().map(|flag| (*flag).to_owned()));
     let settings = settings(&flags);
-    let chassis = chassis(service, &settings).await;
-    Cluster::connect(&chassis, &settings.storage).await.unwrap()
+    let (chassis, admin) = chassis(service, &settings).await;
+    let cluster = Cluster::connect(&chassis, &settings.storage).await.unwrap();
+    Process {
+        chassis,
+        cluster,
+        admin,
+    }
+}
+
+pub async fn cluster_of(service: &'static str, further: &[&str]) -> Cluster<UserId> {
+    process_of(service, further).await.cluster
 }
 
 pub async fn cluster_with(further: &[&str]) -> Cluster<UserId> {
@@ -94,6 +134,33 @@ pub async fn owner_of(slot: Slot) -> PgConnection {
         .split_once('=')
         .unwrap();
     PgConnection::connect(dsn).await.unwrap()
+}
+
+/// Publishes the next slot map, in which the slot's epoch is raised by so much.
+pub async fn publish_map(slot: Slot, raised: i64) {
+    use sqlx::Connection as _;
+    let mut owner = owner_of(Slot::new(0).unwrap()).await;
+    let mut tx = owner.begin().await.unwrap();
+    sqlx::query("lock table slot_map in exclusive mode")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query(
+        "insert into slot_map (version, slot, shard, epoch)
+        select
+            version + 1,
+            slot,
+            shard,
+            case when slot = $1 then epoch + $2 else epoch end
+        from slot_map
+        where version = (select max(version) from slot_map)",
+    )
+    .bind(slot.to_db())
+    .bind(raised)
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
 }
 
 pub async fn write(cluster: &Cluster<UserId>, note: OrderId, body: &str) -> chassis::Position {

@@ -160,33 +160,30 @@ async fn only_json_is_answered() {
 }
 
 #[tokio::test]
-async fn a_fenced_slot_is_unavailable_for_a_moment() {
-    let shop = Shop::open().await;
-    shop.backends.on(
-        GET_CART,
-        |_: order::GetCartRequest| -> Result<order::GetCartResponse, Status> {
-            Err(fault::refuse(
-                Code::Unavailable,
-                "SLOT_FENCED",
-                "moving",
-                &[],
-            ))
-        },
-    );
+async fn a_fenced_slot_or_a_busy_shard_is_unavailable_for_a_moment() {
+    for (code, reason, slug) in [
+        (Code::Unavailable, "SLOT_FENCED", "slot-fenced"),
+        (Code::ResourceExhausted, "SHARD_BUSY", "shard-busy"),
+    ] {
+        let shop = Shop::open().await;
+        shop.backends.on(
+            GET_CART,
+            move |_: order::GetCartRequest| -> Result<order::GetCartResponse, Status> {
+                Err(fault::refuse(code, reason, "not now", &[]))
+            },
+        );
 
-    let response = shop
-        .request(Method::GET, "/api/cart")
-        .bearer_auth(shop.token(Role::Customer))
-        .send()
-        .await
-        .unwrap();
+        let response = shop
+            .request(Method::GET, "/api/cart")
+            .bearer_auth(shop.token(Role::Customer))
+            .send()
+            .await
+            .unwrap();
 
-    assert_eq!(response.headers()["retry-after"], "1");
-    let (status, document) = problem(response).await;
-    assert_eq!(
-        (status, document["code"].as_str()),
-        (503, Some("slot-fenced"))
-    );
+        assert_eq!(response.headers()["retry-after"], "1");
+        let (status, document) = problem(response).await;
+        assert_eq!((status, document["code"].as_str()), (503, Some(slug)));
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ impl Store {
         self.reserve_skus(&added, product_id).await?;
         let mut tx = self.cluster.begin(&product_id).await?;
         let Some(version) = update_product(&mut tx, product_id, category_id, &change).await? else {
+            tx.rollback().await;
             return Err(self.version_mismatch(product_id).await);
         };
         upsert_variants(&mut tx, product_id, draft).await?;
@@ -96,6 +97,7 @@ impl Store {
         .fetch_optional(&mut tx)
         .await?;
         let Some(version) = version else {
+            tx.rollback().await;
             return Err(self.version_mismatch(product_id).await);
         };
         let deleted = ProductDeleted {
