@@ -10,6 +10,8 @@ use types::EventId;
 
 use crate::{Config, Received};
 
+const SPEC_VERSION: &str = "ce_specversion";
+const CONTENT_TYPE: &str = "content-type";
 const ID: &str = "ce_id";
 const TYPE: &str = "ce_type";
 const SOURCE: &str = "ce_source";
@@ -51,6 +53,8 @@ pub(crate) fn producer(config: &Config, service: &str) -> KafkaResult<FutureProd
 pub(crate) fn headers(event: &Received, source: &str, traceparent: Option<&str>) -> OwnedHeaders {
     let text = |value: &dyn ToString| Some(value.to_string());
     let attributes = [
+        (SPEC_VERSION, text(&"1.0")),
+        (CONTENT_TYPE, text(&"application/protobuf")),
         (ID, text(&event.id)),
         (TYPE, text(&event.kind)),
         (SOURCE, text(&source)),

@@ -7,6 +7,8 @@ pub mod dead_letters;
 mod error;
 mod event;
 pub mod follow;
+#[cfg(test)]
+mod golden;
 mod inbox;
 mod kafka;
 mod member;
