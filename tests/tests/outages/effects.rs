@@ -1,29 +1,79 @@
 //! What consumers made of events, counted.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use devstack::platform::Platform;
 use devstack::service::Service;
+use rdkafka::error::KafkaResult;
 use testkit::eventually;
 use tests::stall::{Stall, run_sql};
 
+use crate::shopper::Sale;
 use crate::topics;
 
 /// A broker that was killed needs some seconds, and what waited for it some more.
-const QUIET_LIMIT: Duration = Duration::from_secs(90);
+const QUIET_LIMIT: Duration = Duration::from_secs(180);
 
-/// Who follows whom.
-const CONSUMERS: [(Service, &[Service]); 3] = [
-    (Service::Product, &[Service::Order, Service::Inventory]),
-    (Service::Inventory, &[Service::Order]),
-    (Service::User, &[Service::Order, Service::Payment]),
+/// What a service follows, and the events that have an effect there.
+pub struct Consumer {
+    pub service: Service,
+    pub topics: &'static [Service],
+    pub kinds: &'static [&'static str],
+}
+
+pub const CONSUMERS: [Consumer; 4] = [
+    Consumer {
+        service: Service::Product,
+        topics: &[Service::Order, Service::Inventory],
+        kinds: &["OrderConfirmed", "StockLevelChanged"],
+    },
+    Consumer {
+        service: Service::Inventory,
+        topics: &[Service::Order],
+        kinds: &[
+            "OrderConfirmed",
+            "OrderRejected",
+            "OrderCancelled",
+            "OrderFulfilled",
+        ],
+    },
+    Consumer {
+        service: Service::User,
+        topics: &[Service::Order, Service::Payment],
+        kinds: &[
+            "OrderConfirmed",
+            "OrderRejected",
+            "OrderCancelled",
+            "OrderFulfilled",
+            "PaymentRefunded",
+        ],
+    },
+    Consumer {
+        service: Service::Order,
+        topics: &[Service::User, Service::Payment],
+        kinds: &["UserErased", "PaymentAuthorized", "PaymentCaptured"],
+    },
 ];
 
-/// A confirmed order.
-pub struct Sale {
-    pub order_id: String,
-    pub quantity: i64,
+impl Consumer {
+    /// The ids of all events that are to have an effect here.
+    pub fn committed(&self, platform: &Platform) -> KafkaResult<BTreeSet<String>> {
+        let mut ids = BTreeSet::new();
+        for topic in self.topics {
+            let events = topics::published(platform, *topic)?.into_iter();
+            let ours = events.filter(|event| self.kinds.contains(&event.kind.as_str()));
+            ids.extend(ours.map(|event| event.id));
+        }
+        Ok(ids)
+    }
+
+    /// The ids of all events that had theirs.
+    pub async fn settled(&self, platform: &Platform) -> BTreeSet<String> {
+        let rows = rows(platform, self.service, "select event_id from inbox").await;
+        rows.into_iter().collect()
+    }
 }
 
 /// What the consumers of `order.events` did for sales.
@@ -79,7 +129,7 @@ pub async fn unpublished(platform: &Platform, service: Service) -> i64 {
 }
 
 /// Key and id of what the service has not published, oldest first on each shard.
-pub async fn outbox(platform: &Platform, service: Service) -> Vec<topics::Published> {
+pub async fn outbox(platform: &Platform, service: Service) -> Vec<(String, String)> {
     let script = "select key || ' ' || event_id from outbox order by id";
     let rows = rows(platform, service, script).await.into_iter();
     rows.map(|row| {
@@ -98,8 +148,8 @@ pub async fn wait_until_quiet(platform: &Platform) {
                 return None;
             }
         }
-        for (consumer, topics) in CONSUMERS {
-            let lag = topics::lag(platform, consumer, topics).ok()?;
+        for consumer in CONSUMERS {
+            let lag = topics::lag(platform, consumer.service, consumer.topics).ok()?;
             if lag > 0 {
                 return None;
             }

@@ -7,16 +7,16 @@
 )]
 
 mod effects;
+mod kills;
+mod shopper;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use devstack::platform::Platform;
 use devstack::redis;
 use devstack::service::Service;
 use futures::future::join_all;
-use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 use testkit::{System, eventually};
 use tests::shared::PATIENT;
@@ -24,64 +24,8 @@ use tests::stall::{Buyer, SETTLE_LIMIT, Stall};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::effects::{Effects, Sale, so_far, wait_until_quiet};
-
-const CONCURRENCY: usize = 8;
-/// How many orders are on their way when something is killed.
-const ORDERS_PER_KILL: usize = 4;
-const KILLS: usize = 2;
-const RESTART_LIMIT: Duration = Duration::from_secs(30);
-
-/// A customer who is about to buy.
-struct Shopper {
-    buyer: Buyer,
-    quantity: i64,
-}
-
-impl Shopper {
-    async fn buy(self) -> Sale {
-        let order = self.buyer.place_until_decided("key", "tok_ok").await;
-        let order_id = order.unwrap()["id"].as_str().unwrap().to_owned();
-        self.buyer.expect_status(&order_id, &["confirmed"]).await;
-        Sale {
-            order_id,
-            quantity: self.quantity,
-        }
-    }
-}
-
-/// Customers with one, two or three units in their carts.
-async fn shoppers(stall: &Stall, count: usize) -> Vec<Shopper> {
-    stream::iter((1..=3).cycle().take(count))
-        .map(async |quantity| Shopper {
-            buyer: stall.buyer(quantity).await.unwrap(),
-            quantity,
-        })
-        .buffer_unordered(CONCURRENCY)
-        .collect()
-        .await
-}
-
-/// Kills the process while these customers buy: when `witness` has just made an effect, so that
-/// some are made and not yet remembered by Kafka.
-async fn buy_and_kill(
-    platform: &Platform,
-    shoppers: Vec<Shopper>,
-    name: &str,
-    witness: Service,
-) -> Vec<Sale> {
-    eventually(RESTART_LIMIT, async || platform.process(name)).await;
-    let before = so_far(platform, witness).await;
-    let killing = async {
-        eventually(SETTLE_LIMIT, async || {
-            (so_far(platform, witness).await > before).then_some(())
-        })
-        .await;
-        platform.kill(name).await.unwrap();
-    };
-    let (sales, ()) = tokio::join!(join_all(shoppers.into_iter().map(Shopper::buy)), killing);
-    sales
-}
+use crate::effects::wait_until_quiet;
+use crate::shopper::{Shopper, shoppers};
 
 /// Registers, searches, fills a cart, orders and reads how the order went.
 async fn walk(stall: &Stall) {
@@ -143,7 +87,7 @@ async fn the_shop_works_while_redis_is_stopped_and_uses_it_again_afterwards() {
 }
 
 /// The ids of each key's events, in their order; of one that came twice, the first.
-fn by_key(events: Vec<topics::Published>) -> BTreeMap<String, Vec<String>> {
+fn by_key(events: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, Vec<String>> {
     let mut seen = BTreeSet::new();
     let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, id) in events {
@@ -185,7 +129,8 @@ async fn orders_confirm_while_kafka_is_stopped_and_their_events_follow_in_order(
     wait_until_quiet(platform).await;
     let mut arrived = BTreeMap::new();
     for service in Service::BACKENDS {
-        arrived.extend(by_key(topics::published(platform, service).unwrap()));
+        let events = topics::published(platform, service).unwrap().into_iter();
+        arrived.extend(by_key(events.map(|event| (event.key, event.id))));
     }
     for (key, ids) in waiting {
         let mut found = arrived.remove(&key).unwrap_or_default();
@@ -193,58 +138,4 @@ async fn orders_confirm_while_kafka_is_stopped_and_their_events_follow_in_order(
         assert_eq!(found, ids, "the events of {key}");
     }
     stall.expect_agreement().await;
-}
-
-#[tokio::test]
-async fn every_event_takes_effect_once_while_the_broker_and_the_consumers_are_killed() {
-    let system = System::start_alone(&PATIENT).await;
-    let platform = &system.platform;
-    let stall = Stall::open(platform, 1_000).await.unwrap();
-    let victims = [
-        ("kafka", Service::Product),
-        ("product", Service::Product),
-        ("inventory", Service::Inventory),
-        ("user", Service::User),
-        ("order", Service::Product),
-    ];
-    let mut waiting = shoppers(&stall, KILLS * victims.len() * ORDERS_PER_KILL).await;
-
-    let mut sales = Vec::new();
-    for (name, witness) in victims.repeat(KILLS) {
-        let buying = waiting.split_off(waiting.len() - ORDERS_PER_KILL);
-        sales.extend(buy_and_kill(platform, buying, name, witness).await);
-    }
-
-    stall.expect_agreement().await;
-    wait_until_quiet(platform).await;
-    assert_eq!(sales.len(), 40);
-    let effects = Effects::read(platform).await;
-    assert_eq!(effects, Effects::of(&sales, &stall));
-}
-
-#[tokio::test]
-async fn without_the_inbox_an_event_is_caught_taking_effect_twice() {
-    const KILLS_MAX: usize = 8;
-    let mutant = [(Service::Product, "INBOX_OFF", "true")];
-    let system = System::start(&mutant).await;
-    let platform = &system.platform;
-    let stall = Stall::open(platform, 1_000).await.unwrap();
-    let mut waiting = shoppers(&stall, KILLS_MAX * ORDERS_PER_KILL).await;
-
-    let mut sales = Vec::new();
-    // One kill is nearly always enough; Kafka may have learned of the effect just before it.
-    while !waiting.is_empty() {
-        let buying = waiting.split_off(waiting.len() - ORDERS_PER_KILL);
-        sales.extend(buy_and_kill(platform, buying, "product", Service::Product).await);
-        wait_until_quiet(platform).await;
-        if Effects::read(platform).await != Effects::of(&sales, &stall) {
-            break;
-        }
-    }
-
-    let (effects, expected) = (Effects::read(platform).await, Effects::of(&sales, &stall));
-    assert!(effects.sold > expected.sold, "the mutant went unseen");
-    // A second pick list or mail of an event finds the first by its key.
-    assert_eq!(effects.picks, expected.picks);
-    assert_eq!(effects.mails, expected.mails);
 }

@@ -11,8 +11,13 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An event's key and id.
-pub type Published = (String, String);
+/// An event as its record tells.
+pub struct Published {
+    /// The message's name, without its package.
+    pub kind: String,
+    pub key: String,
+    pub id: String,
+}
 
 /// How many records the service has not dealt with yet, of the topics that it follows.
 pub fn lag(platform: &Platform, service: Service, topics: &[Service]) -> KafkaResult<i64> {
@@ -51,13 +56,18 @@ pub fn published(platform: &Platform, service: Service) -> KafkaResult<Vec<Publi
     (0..count)
         .map(|_| {
             let record = client.poll(TIMEOUT).expect("a record within the limit")?;
-            let headers = record.headers().expect("headers");
-            let id = headers.iter().find(|header| header.key == "ce_id");
-            let id = id.and_then(|header| header.value);
-            Ok((
-                String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned(),
-                String::from_utf8_lossy(id.unwrap_or_default()).into_owned(),
-            ))
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let header = |name: &str| {
+                let headers = record.headers().expect("headers");
+                let header = headers.iter().find(|header| header.key == name);
+                text(header.and_then(|it| it.value).unwrap_or_default())
+            };
+            let kind = header("ce_type");
+            Ok(Published {
+                kind: kind.rsplit('.').next().unwrap_or_default().to_owned(),
+                key: text(record.key().unwrap_or_default()),
+                id: header("ce_id"),
+            })
         })
         .collect()
 }
