@@ -6,7 +6,7 @@ DEVSTACK := $(TARGET)/debug/devstack
 BUILD := cargo build --workspace --all-features
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit
 
-.PHONY: up down reset status order verify jaeger test lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events bench lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -33,6 +33,15 @@ test: build ## all tests, on one set of real servers
 	$(DEVSTACK) --home $(TARGET)/testkit test-servers start
 	status=0; $(TESTKIT) cargo test --workspace --all-features || status=$$?; \
 		$(DEVSTACK) --home $(TARGET)/testkit test-servers stop; exit $$status
+
+# CHAOS_KILLS=2 is a short form; with CHAOS_INBOX=off it must fail.
+chaos-events: build ## kill the broker and each consumer 20 times during 1,000 orders
+	TESTKIT_BUILT=1 cargo test --workspace --all-features --test outages -- \
+		--ignored --nocapture chaos_events
+
+bench: tools ## ratios to a bare server and to bare commits, on a platform of its own
+	cargo build --release --workspace --bins
+	$(TARGET)/release/bench
 
 lint: tools
 	scripts/bootstrap lint

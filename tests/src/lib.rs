@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod log;
+pub mod pairs;
 pub mod shared;
 pub mod stall;
 pub mod tidy;

@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep};
 
 const POLL: Duration = Duration::from_millis(20);
 
+/// What `/proc` counts times in: the kernel's `USER_HZ`, the same on every common processor.
+const TICKS_PER_SECOND: u32 = 100;
+
 /// A process by pid and start time: a pid alone may since belong to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -69,6 +72,25 @@ impl Process {
         let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
         let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kib * 1024)
+    }
+
+    /// How long processors have worked for it, in steps of 10 ms (proc(5), fields 14 and 15).
+    pub fn cpu_time(self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        parse(&stat).filter(|(process, _)| *process == self)?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace().skip(11);
+        let user: u32 = fields.next()?.parse().ok()?;
+        let system: u32 = fields.next()?.parse().ok()?;
+        Some(Duration::from_secs(1) * (user + system) / TICKS_PER_SECOND)
+    }
+
+    /// How long ago it started, in steps of 10 ms.
+    pub fn age(self) -> Option<Duration> {
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+        let started = Duration::from_secs(self.started) / TICKS_PER_SECOND;
+        Some(Duration::from_secs_f64(uptime).saturating_sub(started))
     }
 
     /// Itself and its descendants.
@@ -150,6 +172,24 @@ mod tests {
 
         assert!(this.is_alive());
         assert!(!stranger.is_alive());
+    }
+
+    #[test]
+    fn work_and_age_are_told_by_the_kernel() {
+        let this = Process::running(std::process::id().cast_signed()).unwrap();
+        let outside = std::time::Instant::now();
+        let (worked, age) = (this.cpu_time().unwrap(), this.age().unwrap());
+        let inside = std::time::Instant::now();
+
+        while this.cpu_time().unwrap() < worked + Duration::from_millis(50) {
+            assert!(inside.elapsed() < Duration::from_secs(20), "no work");
+        }
+
+        let steps = Duration::from_millis(20);
+        let at_least = inside.elapsed().saturating_sub(steps);
+        let grown = this.age().unwrap() - age;
+        assert!(grown >= at_least, "{grown:?}");
+        assert!(grown <= outside.elapsed() + steps, "{grown:?}");
     }
 
     #[test]

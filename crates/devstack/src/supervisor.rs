@@ -48,6 +48,20 @@ pub struct Shared {
 }
 
 impl Options {
+    /// Everything, and data that outlives a power cut.
+    pub fn whole(ports: Option<Ports>) -> Self {
+        Self {
+            ports,
+            shared: None,
+            services: true,
+            durability: Durability {
+                fsync: true,
+                replica_delay: Duration::ZERO,
+            },
+            idle_stop: None,
+        }
+    }
+
     /// The servers that test binaries share.
     pub fn for_tests() -> Self {
         Self {

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use devstack::platform::{Databases, Platform};
 pub use devstack::service::{Service, Shard};
 pub use fixture::{Fixture, fixture};
+pub use reaper::Reaper;
 pub use servers::servers;
 pub use system::{Setting, System};
 

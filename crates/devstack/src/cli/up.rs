@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use devstack::home::Home;
 use devstack::platform::Platform;
 use devstack::ports::Ports;
-use devstack::postgres::Durability;
 use devstack::supervisor::Options;
 use devstack::{catalogue, launch, packages, staff, walk};
 use indicatif::ProgressBar;
@@ -15,7 +14,7 @@ use super::{PortChoice, Start};
 pub(super) async fn run(home: &Home, how: &Start) -> anyhow::Result<()> {
     let begun = Instant::now();
     step("packages", packages::install()).await?;
-    let platform = start(home, &options(how)?).await?;
+    let platform = start(home, &Options::whole(ports(how)?)).await?;
     step("staff account", staff::create(&platform)).await?;
     step("catalogue", catalogue::load(&platform)).await?;
     let receipt = step("order", walk::run(&platform, &walk::Options::default())).await?;
@@ -39,27 +38,16 @@ pub(super) async fn start(home: &Home, options: &Options) -> anyhow::Result<Plat
     platform
 }
 
-fn options(how: &Start) -> anyhow::Result<Options> {
-    let ports = match how.ports {
-        PortChoice::Default => {
-            let mut ports = Ports::fixed();
-            for (name, port) in &how.overrides {
-                ports.set(name, *port)?;
-            }
-            Some(ports)
-        }
-        PortChoice::Free => None,
+/// `None`: free ones.
+fn ports(how: &Start) -> anyhow::Result<Option<Ports>> {
+    let PortChoice::Default = how.ports else {
+        return Ok(None);
     };
-    Ok(Options {
-        ports,
-        shared: None,
-        services: true,
-        durability: Durability {
-            fsync: true,
-            replica_delay: Duration::ZERO,
-        },
-        idle_stop: None,
-    })
+    let mut ports = Ports::fixed();
+    for (name, port) in &how.overrides {
+        ports.set(name, *port)?;
+    }
+    Ok(Some(ports))
 }
 
 async fn step<T>(
