@@ -49,6 +49,8 @@ lint: tools
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	.tools/lint/bin/buf lint proto
 	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" cargo deny check bans licenses sources
+	scripts/chart-check
+	scripts/monitoring-check
 
 build: tools
 	$(BUILD)
