@@ -1,5 +1,11 @@
 //! The broker and every consumer, killed while events flow.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "`chaos_events` is a command line in the shape of a test"
+)]
+
 use std::env;
 use std::fmt::Display;
 use std::time::Duration;
