@@ -1,6 +1,7 @@
 //! The spans of events: a trace goes on through tables and topics as W3C `traceparent` text.
 
 use chassis::trace::continue_from;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -51,7 +52,9 @@ pub(crate) fn consumer(topic: &str, event: &Received, group: &str) -> Span {
     );
     continue_from(&span, parent);
     if let Some(producer) = span_context(parent) {
-        span.add_link(producer);
+        // Jaeger would take the link's kind, "follows from", for that of the parent too.
+        let child_of = KeyValue::new("opentracing.ref_type", "child_of");
+        span.add_link_with_attributes(producer, vec![child_of]);
     }
     span
 }
