@@ -4,7 +4,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEVSTACK := $(TARGET)/debug/devstack
 # One build for everything: its settings for faults are absent from release builds.
 BUILD := cargo build --workspace --all-features
-TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit
+# Tests mostly wait for processes that were killed: more of them than processors may run at once.
+TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
 .PHONY: up down reset status order verify jaeger test chaos-events bench lint build tools
 

@@ -73,6 +73,7 @@ async fn expect_exact_effects(stall: &Stall, sales: &[Sale]) {
     report("units sold", expected.sold, found.sold);
     report("lines to pick", expected.picks.len(), found.picks.len());
     report("mails", expected.mails.len(), found.mails.len());
+    assert_eq!(found.sold, expected.sold, "units sold");
     assert_eq!(found, expected);
 }
 
