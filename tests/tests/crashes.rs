@@ -105,7 +105,7 @@ async fn kill_at(service: Service, scenes: &[(Scene, &[&str])]) {
 }
 
 #[tokio::test]
-async fn orders_settle_when_order_is_killed_on_the_way_to_an_order() {
+async fn orders_settle_when_order_is_killed_before_it_is_sure_of_the_money() {
     let buying: &[&str] = &[
         "reserve.after_intent",
         "reserve.after_call",
@@ -113,6 +113,13 @@ async fn orders_settle_when_order_is_killed_on_the_way_to_an_order() {
         "authorize.after_intent",
         "authorize.after_call",
         "authorize.after_result",
+    ];
+    kill_at(Service::Order, &[(Scene::Buys, buying)]).await;
+}
+
+#[tokio::test]
+async fn orders_settle_when_order_is_killed_on_the_rest_of_the_way() {
+    let buying: &[&str] = &[
         "settle.after_intent",
         "settle.after_claim",
         "settle.after_call",
