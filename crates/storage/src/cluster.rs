@@ -187,7 +187,7 @@ impl Inner {
     async fn sweep_keys(&self) {
         for shard in &self.shards {
             if let Err(error) = idempotency::sweep(shard).await {
-                tracing::warn!(shard = shard.name(), %error, "old keys stay for now");
+                tracing::warn!(shard = shard.name(), %error, "old keys stay until the next sweep");
             }
         }
     }

@@ -34,7 +34,7 @@ impl Metrics {
         chassis.register(|registry| {
             registry.register(
                 "payment_operations",
-                "Operations that were settled here, or left without an outcome for now",
+                "Operations that were settled here, or left with an unknown outcome",
                 metrics.operations.clone(),
             );
             registry.register(

@@ -75,7 +75,7 @@ async fn the_shop_works_while_redis_is_stopped_and_uses_it_again_afterwards() {
     walk(&stall).await;
 
     eventually(SETTLE_LIMIT, async || {
-        // What is asked for now is cached again.
+        // Whatever is asked for is cached again.
         stall.staff.get("/api/categories").await.ok()?;
         let cached = cached(platform, Service::Gateway).await.ok()?;
         (cached > 0).then_some(())

@@ -248,7 +248,7 @@ fn before(kept: &[u8]) -> Result<Begun, Error> {
     }
 }
 
-/// Claims the request's key for good if its answer is to be kept, and else only for now.
+/// Claims the request's key for good if its answer is to be kept, and else until that is known.
 async fn claim_key(
     tx: &mut WriteTx,
     placement: &Placement,

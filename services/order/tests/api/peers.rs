@@ -45,7 +45,7 @@ pub struct State {
     pub failures: HashMap<String, u32>,
     /// SKUs whose next hold is over before it is claimed.
     pub expiring: HashSet<String>,
-    /// Payments that cannot be captured for now.
+    /// Payments that cannot be captured.
     pub stuck: HashSet<String>,
     /// How often each payment was asked for.
     asked: HashMap<String, u32>,
