@@ -6,9 +6,9 @@ use std::{env, fs, io};
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let root = Path::new("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
-    let files = protox::compile(proto_files(&root)?, [&root])?;
+    let files = protox::compile(proto_files(root)?, [root])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     fs::write(out.join("descriptors.bin"), files.encode_to_vec())?;
     tonic_prost_build::configure()
