@@ -7,7 +7,7 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events bench lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -39,6 +39,11 @@ test: build ## all tests, on one set of real servers
 chaos-events: build ## kill the broker and each consumer 20 times during 1,000 orders
 	TESTKIT_BUILT=1 cargo test --workspace --all-features --test outages -- \
 		--ignored --nocapture chaos_events
+
+# ALERTS_FAULTS="pool limbo" is a short form.
+alerts-drill: build ## five faults, each seen as an alert that fires and ends; figures behind every panel
+	scripts/bootstrap alerts
+	scripts/alerts-drill $(DEVSTACK) $(ALERTS_FAULTS)
 
 bench: tools ## ratios to a bare server and to bare commits, on a platform of its own
 	cargo build --release --workspace --bins
