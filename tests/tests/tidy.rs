@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 /// A copy of what the check reads, to be spoilt.
 fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for folder in ["crates", "services", "tests"] {
+    for folder in ["crates", "loadtest", "services", "tests"] {
         copy_folder(&root().join(folder), &copy.path().join(folder));
     }
     copy

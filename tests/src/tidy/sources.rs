@@ -38,7 +38,7 @@ const NOT_IN_RULES: [&str; 3] = [".await", "async fn", "proto::"];
 
 pub(super) fn check(root: &Path) -> io::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for folder in ["crates", "services", "tests"] {
+    for folder in ["crates", "loadtest", "services", "tests"] {
         for file in files(root, Path::new(folder), "rs")? {
             let text = fs::read_to_string(root.join(&file))?;
             findings.extend(check_file(file, &text));
