@@ -7,7 +7,7 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -49,6 +49,21 @@ bench: tools ## ratios to a bare server and to bare commits, on a platform of it
 	cargo build --release --workspace --bins
 	$(TARGET)/release/bench
 
+# CAPACITY from a measured run: loadtest/planner/README.md.
+CAPACITY ?= loadtest/planner/examples/capacity.json
+VALUES ?= helm/cloudretail/values-production.yaml
+plan: build ## values and a report for what was measured, and whether VALUES contradict it
+	$(TARGET)/debug/planner plan $(CAPACITY) --values $(VALUES) --out $(TARGET)/plan
+	$(TARGET)/debug/planner check $(CAPACITY) --values $(VALUES)
+
+# SCENARIO, SHAPE, SCALE and SHORT=1 say what, see loadtest/README.md.
+load: build ## put a load on the platform, and report how it did
+	DEVSTACK=$(DEVSTACK) loadtest/run
+
+load-check: ## build k6 where it is missing, and check the load scenarios
+	scripts/bootstrap load
+	scripts/load-check
+
 lint: tools
 	scripts/bootstrap lint
 	cargo fmt --all --check
@@ -57,6 +72,7 @@ lint: tools
 	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" cargo deny check bans licenses sources
 	scripts/chart-check
 	scripts/monitoring-check
+	test ! -x .tools/k6/k6 || scripts/load-check
 
 build: tools
 	$(BUILD)
