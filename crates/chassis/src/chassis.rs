@@ -13,7 +13,8 @@ use crate::caller::CallerKey;
 use crate::config::Config;
 use crate::server::{self, Permissions};
 use crate::tasks::Tasks;
-use crate::telemetry::GrpcMetrics;
+use crate::telemetry::{self, ClientMetrics, GrpcMetrics};
+use crate::trace::Sampling;
 
 /// One running service: its tasks, its metrics, its health. Clones are the same service.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ struct Inner {
     ready: AtomicBool,
     caller_key: CallerKey,
     grpc_metrics: GrpcMetrics,
+    client_metrics: ClientMetrics,
+    sampling: Sampling,
     preparation: OnceLock<Preparation>,
     linger: Duration,
     drain: Duration,
@@ -48,11 +51,15 @@ impl Chassis {
             crate::faults::arm(point);
         }
         let mut registry = Registry::default();
+        telemetry::register_build(&mut registry, service);
+        registry.register_collector(Box::new(telemetry::Process));
         let chassis = Self(Arc::new(Inner {
             service,
             tasks: Tasks::new(shutdown),
             admin_tasks: Tasks::new(CancellationToken::new()),
             grpc_metrics: GrpcMetrics::register(&mut registry),
+            client_metrics: ClientMetrics::register(&mut registry),
+            sampling: config.sampling(),
             registry: Mutex::new(registry),
             ready: AtomicBool::new(false),
             caller_key: CallerKey::new(&config.caller_secret)?,
@@ -123,6 +130,15 @@ impl Chassis {
 
     pub(crate) fn grpc_metrics(&self) -> &GrpcMetrics {
         &self.0.grpc_metrics
+    }
+
+    pub(crate) fn client_metrics(&self) -> &ClientMetrics {
+        &self.0.client_metrics
+    }
+
+    /// Which requests are recorded as traces.
+    pub fn sampling(&self) -> Sampling {
+        self.0.sampling
     }
 
     pub(crate) fn encode_metrics(&self) -> Result<String, std::fmt::Error> {

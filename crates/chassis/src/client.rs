@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{Caller, Chassis, Context, caller, consistency, deadline, fault, telemetry, trace};
 use breaker::Breaker;
@@ -109,7 +109,7 @@ impl Channel {
             retry,
             forwards_caller,
             picker: Picker::start(chassis, &endpoints.0),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(chassis.client_metrics().breaker_of(peer)),
             budget: Budget::default(),
         }))
     }
@@ -126,20 +126,26 @@ impl Service<Request<Body>> for Channel {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let inner = self.0.clone();
-        let method = request.uri().path().trim_start_matches('/');
-        let span = tracing::info_span!(
-            "grpc.client",
-            otel.name = method,
-            otel.kind = "client",
-            rpc.system.name = "grpc",
-            rpc.method = method,
-            server.address = inner.peer,
-            rpc.response.status_code = tracing::field::Empty,
-            rpc.attempts = tracing::field::Empty,
-            order.id = telemetry::order_id(),
-        );
+        let span = span(request.uri().path().trim_start_matches('/'), inner.peer);
         Box::pin(async move { inner.call(request).await }.instrument(span))
     }
+}
+
+fn span(method: &str, peer: &str) -> Span {
+    if !trace::is_recording() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "grpc.client",
+        otel.name = method,
+        otel.kind = "client",
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        server.address = peer,
+        rpc.response.status_code = tracing::field::Empty,
+        rpc.attempts = tracing::field::Empty,
+        order.id = telemetry::order_id(),
+    )
 }
 
 impl Inner {
@@ -253,7 +259,7 @@ impl Inner {
         attempts: u32,
         context: &Context,
     ) -> Result<Response<Body>, Status> {
-        let span = tracing::Span::current();
+        let span = Span::current();
         let code = failure.map_or(Code::Ok, Status::code);
         span.record("rpc.response.status_code", tracing::field::debug(code));
         span.record("rpc.attempts", attempts);

@@ -1,7 +1,10 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+
+use crate::trace::Sampling;
 
 /// Settings that every service has.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,9 +30,14 @@ pub struct Config {
     #[arg(long)]
     pub otlp_endpoint: Option<String>,
 
-    /// Share of requests that are traced, 0 to 1, unless the caller has decided it.
-    #[arg(long, default_value_t = 1.0)]
+    /// Share of requests that are traced, 0 to 1, unless the caller has decided it; checkout,
+    /// errors and slow requests always are.
+    #[arg(long, default_value_t = 1.0, value_parser = ratio)]
     pub trace_ratio: f64,
+
+    /// How long a request may take before it counts as slow, in milliseconds.
+    #[arg(long, default_value_t = 500)]
+    pub trace_slow_ms: u64,
 
     /// Signs who calls between services (HMAC-SHA256); the same everywhere, at least 32 bytes.
     #[arg(long)]
@@ -47,6 +55,22 @@ pub struct Config {
     #[cfg(feature = "faults")]
     #[arg(long, hide = true)]
     pub fault_point: Option<String>,
+}
+
+impl Config {
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            ratio: self.trace_ratio,
+            slow: Duration::from_millis(self.trace_slow_ms),
+        }
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("0 to 1 is expected".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,6 +8,7 @@ use types::UserId;
 
 use crate::caller::Caller;
 use crate::consistency::Consistency;
+use crate::trace::Trace;
 
 /// Who calls, until when, and what must be seen.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,7 @@ pub struct Context {
     /// What the caller has written or read, and what this request adds to it.
     pub consistency: Consistency,
     pub request_id: Option<Arc<str>>,
+    pub trace: Option<Trace>,
 }
 
 tokio::task_local! {
@@ -28,6 +30,11 @@ impl Context {
     /// The request's; a guest's empty one outside any request.
     pub fn current() -> Self {
         CURRENT.try_with(Clone::clone).unwrap_or_default()
+    }
+
+    /// The place of the current work in its trace, recorded or not.
+    pub(crate) fn current_trace() -> Option<Trace> {
+        CURRENT.try_with(|context| context.trace).ok().flatten()
     }
 
     /// A worker of `service`, acting for a user where there is one, with this long to do its work.

@@ -12,10 +12,11 @@ use axum::response::Response;
 use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::caller::Caller;
-use crate::{Chassis, Consistency, Context, caller, consistency, deadline, trace};
+use crate::trace::Trace;
+use crate::{Chassis, Consistency, Context, caller, consistency, deadline, telemetry};
 
 /// A call without a deadline gets this one: every wait has a limit.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
@@ -89,34 +90,56 @@ pub(crate) fn router(
 async fn answer(State(manners): State<Manners>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let method = path.trim_start_matches('/');
+    let sampling = manners.chassis.sampling();
+    let trace = Trace::begin(request.headers(), sampling, false);
+    let answering = manners
+        .chassis
+        .grpc_metrics()
+        .start(method, trace, sampling.slow);
+    let span = span(method, trace);
+    let response = run(&manners, method, trace, request, next)
+        .instrument(span.clone())
+        .await;
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    span.record("rpc.response.status_code", tracing::field::debug(code));
+    if telemetry::is_our_fault(code) {
+        span.record("otel.status_code", "error");
+    }
+    answering.end(code);
+    response
+}
+
+fn span(method: &str, trace: Trace) -> Span {
+    if !trace.is_recorded() {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "grpc.server",
         otel.name = method,
         otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
         rpc.system.name = "grpc",
         rpc.method = method,
         rpc.response.status_code = tracing::field::Empty,
         order.id = tracing::field::Empty,
     );
-    trace::continue_from_headers(&span, request.headers());
-    let metrics = manners.chassis.grpc_metrics().clone();
-    let (started, _in_flight) = (Instant::now(), metrics.start());
-    let response = run(&manners, method, request, next)
-        .instrument(span.clone())
-        .await;
-    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    span.record("rpc.response.status_code", tracing::field::debug(code));
-    if matches!(code, Code::Unknown | Code::Internal | Code::DataLoss) {
-        span.record("otel.status_code", "error");
-    }
-    metrics.observe(method, code, started.elapsed());
-    response
+    trace.own(&span);
+    span
 }
 
-async fn run(manners: &Manners, method: &str, request: Request, next: Next) -> Response {
+async fn run(
+    manners: &Manners,
+    method: &str,
+    trace: Trace,
+    request: Request,
+    next: Next,
+) -> Response {
     let name = method.rsplit('/').next().unwrap_or_default();
     let context = match context(manners, request.headers()) {
-        Ok(context) => context,
+        Ok(context) => Context {
+            trace: Some(trace),
+            ..context
+        },
         Err(status) => return status.into_http(),
     };
     if let Err(status) = manners.permissions.check(name, &context.caller) {
@@ -156,5 +179,6 @@ fn context(manners: &Manners, headers: &HeaderMap) -> Result<Context, Status> {
             .map(Consistency::from_token)
             .unwrap_or_default(),
         request_id: text("x-request-id").map(Into::into),
+        trace: None,
     })
 }

@@ -1,7 +1,10 @@
 //! Logs on standard output, traces over OTLP.
 
+mod build;
 mod grpc;
+mod lines;
 mod orders;
+mod process;
 
 use std::io::IsTerminal as _;
 
@@ -9,15 +12,23 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{Config, LogFormat};
+use crate::trace::{Exemplar, Ids};
+use lines::WithIds;
 
+pub(crate) use build::register as register_build;
 pub use grpc::DURATION_BUCKETS;
-pub(crate) use grpc::GrpcMetrics;
+pub(crate) use grpc::{ClientMetrics, GrpcMetrics, is_our_fault};
 pub use orders::{order_id, orders};
+pub(crate) use process::Process;
+
+/// Times, each bucket with the trace of one that fell into it.
+pub type Durations = HistogramWithExemplars<Exemplar>;
 
 /// Sends what is left when the process ends.
 #[must_use = "spans are lost when it is dropped at once"]
@@ -49,7 +60,9 @@ pub fn init(service: &'static str, config: &Config) -> anyhow::Result<Telemetry>
     let lines = if human {
         lines.with_filter(filter).boxed()
     } else {
-        lines.json().flatten_event(true).with_filter(filter).boxed()
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        let lines = lines.map_event_format(WithIds);
+        lines.with_filter(filter).boxed()
     };
     tracing_subscriber::registry()
         .with(lines)
@@ -60,14 +73,10 @@ pub fn init(service: &'static str, config: &Config) -> anyhow::Result<Telemetry>
 }
 
 fn tracer_provider(service: &'static str, config: &Config) -> anyhow::Result<SdkTracerProvider> {
-    anyhow::ensure!(
-        (0.0..=1.0).contains(&config.trace_ratio),
-        "--trace-ratio {}: 0 to 1 is expected",
-        config.trace_ratio
-    );
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio)));
+    // Whoever makes a span has decided that it is recorded: see `trace`.
     let mut provider = SdkTracerProvider::builder()
-        .with_sampler(sampler)
+        .with_sampler(Sampler::AlwaysOn)
+        .with_id_generator(Ids::default())
         .with_resource(Resource::builder().with_service_name(service).build());
     if let Some(endpoint) = &config.otlp_endpoint {
         let exporter = SpanExporter::builder()
@@ -77,5 +86,7 @@ fn tracer_provider(service: &'static str, config: &Config) -> anyhow::Result<Sdk
             .map_err(|error| anyhow::anyhow!("--otlp-endpoint: {error}"))?;
         provider = provider.with_batch_exporter(exporter);
     }
-    Ok(provider.build())
+    let provider = provider.build();
+    opentelemetry::global::set_tracer_provider(provider.clone());
+    Ok(provider)
 }

@@ -4,6 +4,8 @@
 
 #[path = "wire/process.rs"]
 mod process;
+#[path = "wire/traces.rs"]
+mod traces;
 
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ fn request(caller: &Caller, budget: Duration) -> Context {
         deadline: Some(Instant::now() + budget),
         consistency: Consistency::default(),
         request_id: Some("request-1".into()),
+        ..Context::default()
     }
 }
 

@@ -48,6 +48,7 @@ impl OutboxMetrics {
 #[derive(Clone, Default)]
 pub(crate) struct ConsumerMetrics {
     lag: Family<OfPartition, Gauge>,
+    parked: Family<OfShard, Gauge>,
     pub(crate) skipped: Counter,
     pub(crate) dead_letters: Counter,
 }
@@ -62,6 +63,11 @@ impl ConsumerMetrics {
                 metrics.lag.clone(),
             );
             registry.register(
+                "parked_events",
+                "Events whose effect failed, and those that wait behind them",
+                metrics.parked.clone(),
+            );
+            registry.register(
                 "events_skipped",
                 "Events that do not matter to this service",
                 metrics.skipped.clone(),
@@ -73,6 +79,11 @@ impl ConsumerMetrics {
             );
         });
         metrics
+    }
+
+    pub(crate) fn set_parked(&self, shard: &str, count: i64) {
+        let shard = shard.to_owned();
+        self.parked.get_or_create(&OfShard { shard }).set(count);
     }
 
     pub(crate) fn observe(&self, statistics: &Statistics) {

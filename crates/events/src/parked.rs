@@ -118,6 +118,20 @@ pub(crate) async fn due(shard: &Shard, consumer: &str) -> Result<Vec<Due>, Error
     Ok(due)
 }
 
+/// How many events wait on the shard, those that are tried no more among them.
+pub(crate) async fn count(shard: &Shard, consumer: &str) -> Result<i64, Error> {
+    let count = sqlx::query_scalar(
+        "select count(*)
+         from parked_events
+         where consumer = $1 and slot = any($2)",
+    )
+    .bind(consumer)
+    .bind(shard.owned_slots())
+    .fetch_one(&mut shard.primary_once().await?)
+    .await?;
+    Ok(count)
+}
+
 /// Takes the first event of the key out of the table, if it is due. Waits for whoever has it:
 /// skipping a locked row would take the second.
 pub(crate) async fn take(

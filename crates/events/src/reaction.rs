@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::context::Context;
 use storage::{Cluster, Shard, WriteTx};
@@ -15,6 +15,7 @@ use crate::{Consumer, Error, Received, trace};
 /// How long one event may take; later it is parked or, with a shard away, tried again.
 const WITHIN: Duration = Duration::from_secs(30);
 const LOOK_FOR_DUE_EVERY: Duration = Duration::from_millis(500);
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Brings events into effect: once, in the order of their key, or parked until they can be.
 pub(crate) struct Reaction<K> {
@@ -43,9 +44,11 @@ impl<K: 'static> Reaction<K> {
             }
             Ok(())
         };
-        Context::for_worker(self.name, None, WITHIN)
-            .scope(settling.instrument(span))
-            .await
+        let context = Context {
+            trace: trace::cause(event),
+            ..Context::for_worker(self.name, None, WITHIN)
+        };
+        context.scope(settling.instrument(span)).await
     }
 
     async fn settle_in(&self, slot: Slot, event: &Received) -> Result<(), Error> {
@@ -98,7 +101,12 @@ impl<K: 'static> Reaction<K> {
     /// Tries parked events again when they are due, until shutdown.
     pub(crate) async fn retry_parked(self: Arc<Self>, shutdown: CancellationToken) {
         let shards: Vec<Shard> = self.cluster.shards().collect();
+        let mut counted_at = None;
         loop {
+            if counted_at.is_none_or(|at: Instant| at.elapsed() >= COUNT_EVERY) {
+                counted_at = Some(Instant::now());
+                self.count_parked(&shards).await;
+            }
             let mut retried = 0;
             for shard in &shards {
                 match self.retry_due(shard).await {
@@ -117,6 +125,15 @@ impl<K: 'static> Reaction<K> {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Where a shard says nothing the last figure stays.
+    async fn count_parked(&self, shards: &[Shard]) {
+        for shard in shards {
+            if let Ok(count) = parked::count(shard, self.name).await {
+                self.metrics.set_parked(shard.name(), count);
             }
         }
     }
@@ -149,12 +166,12 @@ impl<K: 'static> Reaction<K> {
         let (seq, attempts) = (parked.seq, parked.attempts + 1);
         let event = Received::from(parked);
         let span = self.span("parked", &event);
-        let Err(error) = self
-            .consumer
-            .on_event(&mut tx, &event)
-            .instrument(span)
-            .await
-        else {
+        let context = Context {
+            trace: trace::cause(&event),
+            ..Context::current()
+        };
+        let effect = self.consumer.on_event(&mut tx, &event).instrument(span);
+        let Err(error) = context.scope(effect).await else {
             tx.commit().await?;
             return Ok(true);
         };

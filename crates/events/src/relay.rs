@@ -129,7 +129,9 @@ impl Relay {
         let topic = self.config.topic(&event.topic);
         let published = Received::from(event);
         let span = trace::producer(&event.topic, &published);
+        // Without a span of its own the event goes on from its cause.
         let traceparent = span.in_scope(chassis::trace::traceparent);
+        let traceparent = traceparent.or_else(|| event.traceparent.clone());
         let headers = kafka::headers(&published, self.service, traceparent.as_deref());
         let record = FutureRecord::to(&topic)
             .key(&event.key)

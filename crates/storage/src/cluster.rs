@@ -172,11 +172,15 @@ impl Inner {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    _ = replica_ticks.tick() => inner.poll_replicas().await,
+                    _ = replica_ticks.tick() => {
+                        inner.shards.iter().for_each(Shard::measure_idle);
+                        inner.poll_replicas().await;
+                    }
                     asked_at = map_ticks.tick() => {
                         if let Err(error) = inner.refresh(asked_at.into_std()).await {
                             tracing::warn!(%error, "the slot map could not be read");
                         }
+                        join_all(inner.shards.iter().map(Shard::count_inactive_slots)).await;
                     }
                     _ = sweep_ticks.tick() => inner.sweep_keys().await,
                 }

@@ -1,15 +1,15 @@
+use chassis::telemetry::Durations;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// What the databases of one service are measured by.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) connections: Family<ConnectionLabels, Gauge>,
-    pub(crate) query_seconds: Family<DatabaseLabels, Histogram, Buckets>,
+    pub(crate) query_seconds: Family<DatabaseLabels, Durations, Buckets>,
     pub(crate) replica_lag_seconds: Family<ReplicaLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     pub(crate) reads: Family<ReadLabels, Counter>,
     pub(crate) slots: Family<SlotLabels, Gauge>,
@@ -56,11 +56,12 @@ pub(crate) struct ShardLabels {
 #[derive(Clone, Debug)]
 pub(crate) struct Buckets;
 
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new([
+impl MetricConstructor<Durations> for Buckets {
+    fn new_metric(&self) -> Durations {
+        let bounds = [
             0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-        ])
+        ];
+        Durations::new(bounds.into_iter())
     }
 }
 
@@ -76,7 +77,7 @@ impl Metrics {
         };
         registry.register(
             "db_pool_connections",
-            "Connections in use, callers waiting for one, and the most there may be",
+            "Connections in use and idle, callers waiting for one, and the most there may be",
             metrics.connections.clone(),
         );
         registry.register(
@@ -96,7 +97,7 @@ impl Metrics {
         );
         registry.register(
             "shard_slots",
-            "Slots that a shard owns",
+            "Slots of a shard by their state",
             metrics.slots.clone(),
         );
         registry.register(

@@ -1,9 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chassis::telemetry::Durations;
 use chassis::{Chassis, deadline};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, SqlStr};
 use tokio::sync::Semaphore;
@@ -39,7 +39,7 @@ pub(crate) struct Pool {
     pub(crate) shard: Arc<str>,
     pub(crate) role: Role,
     pub(crate) chassis: Chassis,
-    pub(crate) query_seconds: Histogram,
+    pub(crate) query_seconds: Durations,
     pub(crate) reads: Reads,
     connections: PgPool,
     size: usize,
@@ -47,6 +47,7 @@ pub(crate) struct Pool {
     wait: Duration,
     health: Arc<Health>,
     in_use: Gauge,
+    idle: Gauge,
     waiting: Gauge,
 }
 
@@ -91,6 +92,7 @@ impl Pool {
             wait,
             health,
             in_use: gauge("in_use"),
+            idle: gauge("idle"),
             waiting: gauge("waiting"),
         })
     }
@@ -154,6 +156,11 @@ impl Pool {
     /// How many connections there may be.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Connections that are open and lent to nobody.
+    pub(crate) fn measure_idle(&self) {
+        self.idle.set(self.connections.num_idle() as i64);
     }
 
     /// Connections older than this moment are not used again.

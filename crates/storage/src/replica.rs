@@ -24,6 +24,16 @@ struct Known {
     timeline: Option<u32>,
     /// `None` from a failure until it is measured again.
     lag: Option<Duration>,
+    /// When it was last measured, and what came out.
+    measured: Option<(Instant, Duration)>,
+}
+
+impl Known {
+    /// What a replica that does not answer must be taken to lack: all that came since it did.
+    fn presumed_lag(&self, now: Instant) -> Option<Duration> {
+        let (measured_at, lag) = self.measured?;
+        Some(lag + now.saturating_duration_since(measured_at))
+    }
 }
 
 impl Replica {
@@ -61,15 +71,21 @@ impl Replica {
     }
 
     /// Measures the lag against the primary's past positions. A success returns the replica to the
-    /// rotation.
-    pub(crate) async fn poll(&self, history: &History) -> Result<Duration, Error> {
-        let replayed = self.replayed().await;
-        let replayed = replayed.inspect_err(|error| self.leave_rotation(error))?;
+    /// rotation; after a failure the lag counts from the last success, where there was one.
+    pub(crate) async fn poll(&self, history: &History) -> Option<Duration> {
+        let replayed = match self.replayed().await {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                self.leave_rotation(&error);
+                return self.known().presumed_lag(Instant::now());
+            }
+        };
         let lag = history.lag(replayed);
         let mut known = self.known();
         known.replayed = known.replayed.max(replayed);
         known.lag = Some(lag);
-        Ok(lag)
+        known.measured = Some((Instant::now(), lag));
+        Some(lag)
     }
 
     async fn replayed(&self) -> Result<u64, Error> {
@@ -98,7 +114,7 @@ impl Replica {
 pub(crate) struct History(Mutex<VecDeque<(Instant, u64)>>);
 
 impl History {
-    /// More than [`LAG_MAX`] of polls.
+    /// Half of it is more than [`LAG_MAX`] of polls.
     const LENGTH: usize = 64;
 
     pub(crate) fn add(&self, lsn: u64) {
@@ -108,7 +124,12 @@ impl History {
             return;
         }
         if positions.len() == Self::LENGTH {
-            positions.pop_front();
+            // Of the older half every other: far back a rough answer is enough.
+            let mut place = 0;
+            positions.retain(|_| {
+                place += 1;
+                place > Self::LENGTH / 2 || place % 2 == 1
+            });
         }
         positions.push_back((Instant::now(), lsn));
     }
@@ -149,5 +170,32 @@ mod tests {
 
         assert!(lag <= first.elapsed() && lag >= history.lag(150));
         assert_eq!(history.positions().len(), 2);
+    }
+
+    #[test]
+    fn a_long_past_is_kept_roughly_and_the_near_one_exactly() {
+        let history = History::default();
+
+        (1..=10_000).for_each(|lsn| history.add(lsn));
+
+        let kept: Vec<u64> = history.positions().iter().map(|(_, lsn)| *lsn).collect();
+        assert!(kept.len() <= History::LENGTH);
+        assert_eq!(kept[0], 1);
+        let near: Vec<u64> = (10_000 - History::LENGTH as u64 / 2 + 1..=10_000).collect();
+        assert!(kept.ends_with(&near), "{kept:?}");
+    }
+
+    #[test]
+    fn a_replica_that_does_not_answer_falls_behind_by_the_second() {
+        let now = Instant::now();
+        let known = Known {
+            measured: Some((now, Duration::from_secs(1))),
+            ..Known::default()
+        };
+
+        let later = now + Duration::from_secs(60);
+
+        assert_eq!(known.presumed_lag(later), Some(Duration::from_secs(61)));
+        assert_eq!(Known::default().presumed_lag(later), None);
     }
 }

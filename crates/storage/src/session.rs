@@ -198,13 +198,14 @@ impl RoundTrip<'_> {
 impl Drop for RoundTrip<'_> {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
-        self.pool.query_seconds.observe(seconds);
+        let exemplar = chassis::trace::exemplar();
+        self.pool.query_seconds.observe(seconds, exemplar, None);
     }
 }
 
 /// Nothing is traced that nobody asked for: the polls of workers have no span around them.
 fn span(name: &'static str, sql: &str, pool: &Pool) -> Span {
-    if Span::current().is_none() {
+    if !chassis::trace::is_recording() {
         return Span::none();
     }
     tracing::info_span!(

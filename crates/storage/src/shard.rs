@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use types::Slot;
 
 use crate::map::SlotMap;
-use crate::metrics::{Metrics, Reads, ReplicaLabels};
+use crate::metrics::{Metrics, Reads, ReplicaLabels, SlotLabels};
 use crate::pool::Pool;
 use crate::replica::{History, Replica};
 use crate::{Autocommit, Error, Snapshot, UnguardedTx};
@@ -21,6 +21,9 @@ const REPLICA_PATIENCE: Duration = Duration::from_millis(20);
 
 /// The pause between two looks at a replica that is behind.
 const REPLICA_PAUSE: Duration = Duration::from_millis(5);
+
+/// The states of slots that cannot be written to.
+const INACTIVE: [&str; 3] = ["fenced", "importing", "moved"];
 
 /// A physical database: one primary and its replicas. Clones are the same shard.
 #[derive(Clone)]
@@ -240,7 +243,7 @@ impl Shard {
             .iter()
             .zip(0..)
             .map(|(replica, number)| async move {
-                if let Ok(lag) = replica.poll(&self.0.history).await {
+                if let Some(lag) = replica.poll(&self.0.history).await {
                     let labels = ReplicaLabels {
                         shard: self.name().to_owned(),
                         replica: number,
@@ -250,6 +253,42 @@ impl Shard {
                 }
             });
         join_all(polls).await;
+    }
+
+    pub(crate) fn measure_idle(&self) {
+        let replicas = self.0.replicas.iter().map(|replica| &replica.pool);
+        replicas
+            .chain([&self.0.primary])
+            .for_each(|pool| pool.measure_idle());
+    }
+
+    /// Counts the slots that are not active here, as the shard says. Where it says nothing the last
+    /// figures stay.
+    pub(crate) async fn count_inactive_slots(&self) {
+        let Ok(counts) = self.inactive_slots().await else {
+            return;
+        };
+        for state in INACTIVE {
+            let count = counts.iter().find(|(name, _)| name == state);
+            let labels = SlotLabels {
+                shard: self.name().to_owned(),
+                state,
+            };
+            let gauge = self.0.metrics.slots.get_or_create(&labels);
+            gauge.set(count.map_or(0, |(_, count)| *count));
+        }
+    }
+
+    async fn inactive_slots(&self) -> Result<Vec<(String, i64)>, Error> {
+        let counts = sqlx::query_as(
+            "select state, count(*)
+             from slot_owner
+             where state <> 'active'
+             group by state",
+        )
+        .fetch_all(&mut Autocommit::on(&self.0.primary).await?)
+        .await?;
+        Ok(counts)
     }
 
     async fn primary_lsn(&self) -> Result<u64, Error> {

@@ -12,6 +12,7 @@ mod servers;
 mod system;
 mod template;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use devstack::platform::{Databases, Platform};
@@ -41,4 +42,23 @@ pub async fn eventually<T>(limit: Duration, condition: impl AsyncFn() -> Option<
         );
         sleep(POLL).await;
     }
+}
+
+/// The sum over all series of a process's metric that have these labels; 0 without any.
+///
+/// # Panics
+/// When the process does not answer.
+pub async fn metric(admin: SocketAddr, name: &str, labels: &[&str]) -> f64 {
+    let answer = reqwest::get(format!("http://{admin}/metrics")).await;
+    let text = async { answer?.text().await }.await;
+    let text = text.unwrap_or_else(|error| panic!("no metrics: {error}"));
+    text.lines()
+        .filter_map(|line| {
+            let (series, value) = line.split(" # ").next()?.rsplit_once(' ')?;
+            let of = series.strip_prefix(name)?;
+            let labelled = labels.iter().all(|label| of.contains(label));
+            (labelled && (of.is_empty() || of.starts_with('{')))
+                .then(|| value.parse::<f64>().ok())?
+        })
+        .sum()
 }

@@ -13,9 +13,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use chassis::Context;
+use chassis::{Chassis, Context};
 use events::Received;
 use moka::future::Cache as Moka;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use proto::inventory::v1::StockLevelChanged;
 use proto::product::v1::{CategoryCreated, ProductCreated, ProductDeleted, ProductUpdated};
 use serde::Serialize;
@@ -211,6 +214,22 @@ fn matches(tags: &HeaderValue, etag: &HeaderValue) -> bool {
     tags.any(|tag| tag == "*" || tag == etag)
 }
 
+/// As the caches of the services are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Found {
+    layer: &'static str,
+    result: &'static str,
+}
+
+impl Found {
+    const fn in_process(result: &'static str) -> Self {
+        Self {
+            layer: "l1",
+            result,
+        }
+    }
+}
+
 struct Floor {
     version: i64,
     raised_at: Instant,
@@ -224,10 +243,14 @@ pub struct Cache {
     floors: RwLock<HashMap<Key, Floor>>,
     /// Counts changes of the catalogue.
     generation: AtomicU64,
+    requests: Family<Found, Counter>,
 }
 
 impl Cache {
-    pub fn new(entries_max: u64) -> Self {
+    pub fn new(chassis: &Chassis, entries_max: u64) -> Self {
+        let requests = Family::default();
+        let help = "Look-ups of public answers in this process, by result";
+        chassis.register(|registry| registry.register("cache_requests", help, requests.clone()));
         let entries = |lifetime| {
             Moka::builder()
                 .max_capacity(entries_max)
@@ -239,6 +262,7 @@ impl Cache {
             spares: entries(STALE_MAX),
             floors: RwLock::default(),
             generation: AtomicU64::new(0),
+            requests,
         }
     }
 
@@ -261,7 +285,12 @@ impl Cache {
             return Ok(response);
         }
         let load = async { Entry::new(load.await?, generation).map(Arc::new) };
-        let (entry, found) = self.find(&public.address, &key, freshness, load).await?;
+        let looked_up = self.find(&public.address, &key, freshness, load).await;
+        let result = looked_up.as_ref().map_or("error", |(_, found)| *found);
+        self.requests
+            .get_or_create(&Found::in_process(result))
+            .inc();
+        let (entry, found) = looked_up?;
         let mut response = entry.respond(&public).await;
         let headers = response.headers_mut();
         headers.insert(

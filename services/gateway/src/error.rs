@@ -249,6 +249,7 @@ impl IntoResponse for Problem {
             (header::CACHE_CONTROL, "no-store"),
         ];
         let mut response = (kind.status, headers, body).into_response();
+        response.extensions_mut().insert(kind);
         let headers = response.headers_mut();
         if kind.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);

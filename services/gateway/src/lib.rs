@@ -76,7 +76,7 @@ impl Gateway {
             auth: Arc::new(Auth::new(backends.clone())),
             limits: Arc::new(RateLimits::new(chassis, redis.clone(), &config.limits)),
             tokens: Tokens::new(redis),
-            cache: Arc::new(Cache::new(config.cached_answers_max)),
+            cache: Arc::new(Cache::new(chassis, config.cached_answers_max)),
             chassis: chassis.clone(),
             backends,
             config,
@@ -130,7 +130,10 @@ pub async fn serve(
     chassis
         .tasks()
         .spawn_worker(gateway.limits.clone().settle(chassis.clone()));
-    let router = routes::router(gateway.clone(), Metrics::register(&chassis))?;
+    let router = routes::router(
+        gateway.clone(),
+        Metrics::register(&chassis, routes::of_checkout()),
+    )?;
     tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         caught_up = gateway.catch_up() => caught_up?,

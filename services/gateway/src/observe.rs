@@ -1,17 +1,20 @@
 //! One span, one set of numbers and one request id for every request.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use chassis::telemetry::Durations;
+use chassis::trace::{KeyValue, Sampling, Trace};
 use chassis::{Chassis, Context};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -22,6 +25,9 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// What no route matched is counted as one.
 const NO_ROUTE: &str = "unmatched";
+
+/// Counted as the status of a request whose client went away before the answer.
+const CLIENT_GONE: u16 = 499;
 
 const BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0,
@@ -34,20 +40,25 @@ struct Labels {
     status: u16,
 }
 
-/// Metrics of the public port.
+/// Metrics of the public port, and which of its requests are traced.
 #[derive(Clone)]
 pub struct Metrics {
     requests: Family<Labels, Counter>,
-    duration: Family<Labels, Histogram>,
+    duration: Family<Labels, Durations>,
     in_flight: Gauge,
+    sampling: Sampling,
+    always: Arc<HashSet<String>>,
 }
 
 impl Metrics {
-    pub fn register(chassis: &Chassis) -> Self {
+    /// Requests that post to the routes in `always` are all traced.
+    pub fn register(chassis: &Chassis, always: HashSet<String>) -> Self {
         let metrics = Self {
             requests: Family::default(),
-            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            duration: Family::new_with_constructor(|| Durations::new(BUCKETS.into_iter())),
             in_flight: Gauge::default(),
+            sampling: chassis.sampling(),
+            always: Arc::new(always),
         };
         chassis.register(|registry| {
             registry.register(
@@ -70,54 +81,93 @@ impl Metrics {
         });
         metrics
     }
-}
 
-/// Counts a request that may be dropped when its client goes away.
-struct InFlight<'a>(&'a Gauge);
-
-impl<'a> InFlight<'a> {
-    fn enter(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+    fn traces_always(&self, method: &str, route: &str) -> bool {
+        method == "POST" && self.always.contains(route)
     }
 }
 
-impl Drop for InFlight<'_> {
+/// A request under way. Its client may go away, and then nobody sees it end but `drop`.
+struct Answering<'a> {
+    metrics: &'a Metrics,
+    route: String,
+    method: &'static str,
+    request_id: Arc<str>,
+    trace: Trace,
+    started: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Answering<'_> {
+    fn record_late(&self, status: u16, took: Duration) {
+        let attributes = vec![
+            KeyValue::new("http.request.method", self.method),
+            KeyValue::new("http.route", self.route.clone()),
+            KeyValue::new("http.response.status_code", i64::from(status)),
+            KeyValue::new("request.id", self.request_id.to_string()),
+        ];
+        let name = format!("{} {}", self.method, self.route);
+        self.trace
+            .record_late(name, took, status >= 500, attributes);
+    }
+}
+
+impl Drop for Answering<'_> {
     fn drop(&mut self) {
-        self.0.dec();
+        let took = self.started.elapsed();
+        let status = self.status.map_or(CLIENT_GONE, |status| status.as_u16());
+        let slow = took > self.metrics.sampling.slow;
+        let late = !self.trace.is_recorded() && (slow || status >= 500);
+        if late {
+            self.record_late(status, took);
+        }
+        let exemplar = (late || self.trace.is_recorded()).then(|| self.trace.exemplar());
+        let labels = Labels {
+            route: std::mem::take(&mut self.route),
+            method: self.method.to_owned(),
+            status,
+        };
+        self.metrics.in_flight.dec();
+        self.metrics.requests.get_or_create(&labels).inc();
+        self.metrics
+            .duration
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64(), exemplar, None);
     }
 }
 
 /// Around everything else.
 pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let _in_flight = InFlight::enter(&metrics.in_flight);
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
     let method = known_method(request.method());
     let request_id = request_id(request.headers());
-    let span = span(&request, &route, method, &request_id);
+    let always = metrics.traces_always(method, &route);
+    let trace = Trace::begin(request.headers(), metrics.sampling, always);
+    let span = span(&request, &route, method, &request_id, trace);
+    metrics.in_flight.inc();
+    let mut answering = Answering {
+        metrics: &metrics,
+        route,
+        method,
+        request_id: request_id.clone(),
+        trace,
+        started: Instant::now(),
+        status: None,
+    };
     let context = Context {
         request_id: Some(request_id.clone()),
+        trace: Some(trace),
         ..Context::default()
     };
     let response = context.scope(next.run(request)).instrument(span.clone());
     let mut response = response.await;
     let status = response.status();
+    answering.status = Some(status);
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
-    let labels = Labels {
-        route,
-        method: method.to_owned(),
-        status: status.as_u16(),
-    };
-    metrics.requests.get_or_create(&labels).inc();
-    metrics
-        .duration
-        .get_or_create(&labels)
-        .observe(started.elapsed().as_secs_f64());
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -125,7 +175,10 @@ pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Nex
 }
 
 /// The path is recorded, the query is not: people search for what is nobody's business.
-fn span(request: &Request, route: &str, method: &str, request_id: &str) -> Span {
+fn span(request: &Request, route: &str, method: &str, request_id: &str, trace: Trace) -> Span {
+    if !trace.is_recorded() {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "http.server",
         otel.name = format!("{method} {route}"),
@@ -138,7 +191,7 @@ fn span(request: &Request, route: &str, method: &str, request_id: &str) -> Span 
         request.id = request_id,
         order.id = Empty,
     );
-    chassis::trace::continue_from_headers(&span, request.headers());
+    trace.own(&span);
     span
 }
 

@@ -100,6 +100,9 @@ pub async fn apply(
             }
         })
         .await;
+    gateway
+        .limits
+        .note_shed(policy.class, response.extensions());
     let owner = owner_of(&response).or(owner);
     let seen = consistency::seen(&consistency);
     if seen != before {

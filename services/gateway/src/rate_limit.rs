@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use chassis::Chassis;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -27,6 +27,7 @@ use types::UserId;
 
 use crate::config::Limits;
 use crate::error::Problem;
+use crate::problems;
 use crate::redis::{Away, Redis};
 use script::{Allowance, Rate};
 
@@ -128,6 +129,7 @@ pub struct RateLimits {
     /// Who browses more than all processes together allow, and until when they wait.
     blocked: Mutex<HashMap<String, Instant>>,
     refused: Family<Labels, Counter>,
+    shed: Family<Labels, Counter>,
 }
 
 impl RateLimits {
@@ -143,9 +145,13 @@ impl RateLimits {
             Tier::new(class.name(), requests, second, limits.processes)
         });
         let per_minute = limits.account_logins_per_minute;
-        let refused = Family::default();
-        let help = "Requests refused because their address or customer sent too many";
-        chassis.register(|registry| registry.register("rate_limited", help, refused.clone()));
+        let (refused, shed) = (Family::default(), Family::default());
+        chassis.register(|registry| {
+            let help = "Requests refused because their address or customer sent too many";
+            registry.register("rate_limited", help, refused.clone());
+            let help = "Requests refused because a database had too much to do";
+            registry.register("shed", help, shed.clone());
+        });
         Self {
             redis,
             tiers,
@@ -153,6 +159,15 @@ impl RateLimits {
             unsettled: Mutex::default(),
             blocked: Mutex::default(),
             refused,
+            shed,
+        }
+    }
+
+    /// Counts the request if the answer says that it was shed.
+    pub fn note_shed(&self, class: Class, answer: &Extensions) {
+        if answer.get() == Some(&&problems::SHARD_BUSY) {
+            let class = class.name();
+            self.shed.get_or_create(&Labels { class }).inc();
         }
     }
 

@@ -1,6 +1,8 @@
 //! Every public route, and how it is treated. Paths stand beside the handlers, from where the API's
 //! description takes them too.
 
+use std::collections::HashSet;
+
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -90,6 +92,12 @@ fn api(
         .merge(group(log_in(), Policy::log_in))
         .merge(group(checkout(), Policy::checkout))
         .merge(group(refund(), Policy::refund))
+}
+
+/// The routes that move money, of which every request is traced. All of them are posted to.
+pub fn of_checkout() -> HashSet<String> {
+    let routes = checkout().merge(refund()).into_openapi();
+    routes.paths.paths.into_keys().collect()
 }
 
 /// What the API says of itself.

@@ -18,6 +18,8 @@ mod rejections;
 mod sessions;
 #[path = "api/shop.rs"]
 mod shop;
+#[path = "api/telemetry.rs"]
+mod telemetry;
 
 use std::time::Duration;
 

@@ -113,15 +113,17 @@ impl Operations {
         let Some(intent) = claimed else {
             return Ok(());
         };
-        let span = tracing::info_span!(
-            "payment.resolve",
-            order.id = %intent.payment.order_id,
-            operation.kind = intent.operation.kind.name(),
-        );
-        if let Some(traceparent) = &intent.operation.traceparent {
-            trace::continue_from(&span, traceparent);
-        }
-        self.conclude(intent, true).instrument(span).await?;
+        let traceparent = intent.operation.traceparent.clone();
+        let (order_id, kind) = (intent.payment.order_id, intent.operation.kind);
+        let span = || {
+            tracing::info_span!(
+                "payment.resolve",
+                order.id = %order_id,
+                operation.kind = kind.name(),
+            )
+        };
+        let concluding = self.conclude(intent, true);
+        trace::resume(traceparent.as_deref(), span, concluding).await?;
         Ok(())
     }
 
@@ -200,13 +202,7 @@ impl Operations {
         until: Instant,
     ) -> Result<Answer, NoAnswer> {
         let key = self.provider_key(intent.operation.operation_id, attempt);
-        let span = tracing::info_span!(
-            "provider",
-            otel.name = intent.operation.kind.name(),
-            otel.kind = "client",
-            order.id = %intent.payment.order_id,
-            attempt,
-        );
+        let span = span(intent, attempt);
         let call = async {
             if attempt > 0
                 && let Some(answer) = self.provider.find(&key).await?
@@ -265,6 +261,19 @@ impl Operations {
         self.metrics.count(&operation);
         Ok(operation)
     }
+}
+
+fn span(intent: &Intent, attempt: u32) -> Span {
+    if !trace::is_recording() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "provider",
+        otel.name = intent.operation.kind.name(),
+        otel.kind = "client",
+        order.id = %intent.payment.order_id,
+        attempt,
+    )
 }
 
 fn command<'a>(intent: &'a Intent, reference: &'a str) -> Command<'a> {

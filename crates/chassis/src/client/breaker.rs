@@ -1,6 +1,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 /// This many failures in a row open it.
 const FAILURES_MAX: u32 = 10;
 
@@ -9,7 +11,10 @@ const OPEN: Duration = Duration::from_secs(1);
 
 /// A circuit breaker: after failures in a row it refuses at once, then lets single probes through.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    open: Gauge,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,6 +23,14 @@ struct State {
 }
 
 impl Breaker {
+    /// The gauge is 1 while it is open.
+    pub(super) fn new(open: Gauge) -> Self {
+        Self {
+            state: Mutex::default(),
+            open,
+        }
+    }
+
     pub(super) fn admits(&self, now: Instant) -> bool {
         let mut state = self.lock();
         match state.probe_at {
@@ -34,16 +47,18 @@ impl Breaker {
         let mut state = self.lock();
         if success {
             *state = State::default();
+            self.open.set(0);
             return;
         }
         state.failures = state.failures.saturating_add(1);
         if state.failures >= FAILURES_MAX {
             state.probe_at = Some(now + OPEN);
+            self.open.set(1);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +75,9 @@ mod tests {
         let later = start + OPEN;
         assert!(breaker.admits(later));
         assert!(!breaker.admits(later), "one probe at a time");
+        assert_eq!(breaker.open.get(), 1);
         breaker.record(true, later);
+        assert_eq!(breaker.open.get(), 0);
 
         assert!(breaker.admits(later) && breaker.admits(later));
     }

@@ -131,6 +131,11 @@ async fn a_poison_event_delays_only_its_key_and_later_events_of_the_key_wait_beh
     })
     .await;
     assert!(shop.effects("poisoned", poisoned).await.is_empty());
+    eventually(LIMIT, async || {
+        let parked = testkit::metric(shop.admin, "parked_events", &[]).await;
+        (parked == 5.0).then_some(())
+    })
+    .await;
     consumer.heal();
     let key = poisoned.to_string();
     let replayed = dead_letters::replay(&shop.cluster, "poisoned", Some(&key))

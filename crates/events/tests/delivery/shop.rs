@@ -1,6 +1,7 @@
 //! A service of one test: its relay, and consumers that note each effect in a table.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub struct Shop {
     pub chassis: Chassis,
     pub cluster: Cluster<UserId>,
     pub config: events::Config,
+    pub admin: SocketAddr,
     shutdown: CancellationToken,
 }
 
@@ -81,6 +83,7 @@ impl Shop {
         all.extend(flags.iter().map(ToString::to_string));
         let settings = Settings::new(all);
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin_at = admin.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let chassis = Chassis::start("order", &settings.chassis, admin, shutdown.clone()).unwrap();
         let cluster = Cluster::connect(&chassis, &settings.storage).await.unwrap();
@@ -88,6 +91,7 @@ impl Shop {
             chassis,
             cluster,
             config: settings.events,
+            admin: admin_at,
             shutdown,
         }
     }

@@ -99,7 +99,8 @@ async fn a_commit_that_takes_too_long_is_unknown_and_not_cancelled() {
 
 #[tokio::test]
 async fn a_fenced_slot_is_refused_until_the_fence_is_lifted() {
-    let cluster = support::cluster().await;
+    let process = support::process_of("order", &[]).await;
+    let cluster = &process.cluster;
     let user = UserId::new(Slot::new(77).unwrap());
     let mut owner = owner_of(user.slot()).await;
     sqlx::query("update slot_owner set state = 'fenced', epoch = epoch + 1 where slot = $1")
@@ -109,6 +110,12 @@ async fn a_fenced_slot_is_refused_until_the_fence_is_lifted() {
         .unwrap();
 
     let refused = cluster.begin(&user).await;
+    // The states are looked at every five seconds.
+    testkit::eventually(Duration::from_secs(20), async || {
+        let fenced = process.metric("shard_slots", &["state=\"fenced\""]).await;
+        (fenced > 0).then_some(())
+    })
+    .await;
     sqlx::query("update slot_owner set state = 'active', epoch = epoch - 1 where slot = $1")
         .bind(user.slot().to_db())
         .execute(&mut owner)

@@ -6,8 +6,7 @@ use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
 use storage::Cluster;
 use testkit::{Databases, Fixture, Service};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use types::{OrderId, Slot, UserId};
 
@@ -77,19 +76,7 @@ pub struct Process {
 impl Process {
     /// The sum over all series of a metric that have these labels.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
-            .await
-            .unwrap();
-        let mut metrics = String::new();
-        stream.read_to_string(&mut metrics).await.unwrap();
-        metrics
-            .lines()
-            .filter(|line| line.starts_with(&format!("{name}{{")))
-            .filter(|line| labels.iter().all(|label| line.contains(label)))
-            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
-            .sum()
+        testkit::metric(self.admin, name, labels).await as u64
     }
 }
 

@@ -68,6 +68,10 @@ async fn a_public_answer_is_kept_and_told_apart_by_its_version() {
     assert_eq!(unchanged.status(), 304);
     assert_eq!(shop.backends.calls(GET_PRODUCT).len(), 1);
     assert_eq!(first.bytes().await.unwrap(), second.bytes().await.unwrap());
+    for counted in ["result=\"miss\"} 1", "result=\"hit\"} 2"] {
+        shop.metric(&["cache_requests_total{layer=\"l1\"", counted])
+            .await;
+    }
 }
 
 #[tokio::test]

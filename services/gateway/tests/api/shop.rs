@@ -29,6 +29,7 @@ pub struct Shop {
     pub fixture: &'static Fixture,
     pub signer: Arc<Signer>,
     url: String,
+    admin_url: String,
     client: reqwest::Client,
     _stop: DropGuard,
 }
@@ -52,6 +53,7 @@ impl Shop {
             admin: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         };
         let url = format!("http://{}", listeners.main.local_addr().unwrap());
+        let admin_url = format!("http://{}", listeners.admin.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let config = config(fixture, &address.to_string(), flags);
         let serving = gateway::serve(config, listeners, shutdown.clone());
@@ -65,6 +67,7 @@ impl Shop {
             fixture,
             signer,
             url,
+            admin_url,
             client: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
@@ -79,6 +82,22 @@ impl Shop {
 
     pub async fn get(&self, path: &str) -> Response {
         self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// Waits for a line of the gateway's metrics that has all these texts.
+    pub async fn metric(&self, texts: &[&str]) -> String {
+        testkit::eventually(Duration::from_secs(15), async || {
+            let metrics = self.metrics().await;
+            let mut lines = metrics.lines();
+            let found = lines.find(|line| texts.iter().all(|text| line.contains(text)))?;
+            Some(found.to_owned())
+        })
+        .await
+    }
+
+    pub async fn metrics(&self) -> String {
+        let metrics = self.client.get(format!("{}/metrics", self.admin_url));
+        metrics.send().await.unwrap().text().await.unwrap()
     }
 
     /// Everybody has an empty cart.

@@ -138,7 +138,7 @@ impl Client {
             caller: self.caller.clone(),
             deadline: Some(Instant::now() + Duration::from_secs(20)),
             consistency: self.consistency.clone(),
-            request_id: None,
+            ..Context::default()
         };
         let answer = context.scope(call(self.client.clone())).await;
         answer.map(Response::into_inner)

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Chassis, Context, faults};
+use chassis::{Chassis, Context, faults, trace};
 use storage::WriteTx;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use types::OrderId;
 
 use super::{Event, Step, passed};
@@ -112,12 +112,7 @@ impl Driver {
     ) -> Order {
         loop {
             let started = Instant::now();
-            let span = tracing::info_span!(
-                "order.step",
-                otel.name = format!("order {}", task.step.as_str()),
-                order.id = %task.order.order_id,
-                order.attempt = task.attempt,
-            );
+            let span = span(&task);
             let advanced = self
                 .context(&task, self.config().lease())
                 .scope(self.advance(&task))
@@ -153,6 +148,7 @@ impl Driver {
         Context {
             consistency: request.consistency,
             request_id: request.request_id,
+            trace: request.trace,
             ..Context::for_worker(self.chassis().service(), Some(task.order.user_id), limit)
         }
     }
@@ -357,11 +353,21 @@ impl Driver {
         let Some(task) = self.store().take(order_id).await? else {
             return Ok(());
         };
-        let span = tracing::info_span!("order.resume", order.id = %order_id);
-        if let Some(traceparent) = &task.order.traceparent {
-            chassis::trace::continue_from(&span, traceparent);
-        }
-        self.drive(task, None).instrument(span).await;
+        let traceparent = task.order.traceparent.clone();
+        let span = || tracing::info_span!("order.resume", order.id = %order_id);
+        trace::resume(traceparent.as_deref(), span, self.drive(task, None)).await;
         Ok(())
     }
+}
+
+fn span(task: &Task) -> Span {
+    if !trace::is_recording() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "order.step",
+        otel.name = format!("order {}", task.step.as_str()),
+        order.id = %task.order.order_id,
+        order.attempt = task.attempt,
+    )
 }

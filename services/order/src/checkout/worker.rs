@@ -13,6 +13,9 @@ const CONCURRENT_MAX: usize = 8;
 /// How many are read at once.
 const BATCH: i64 = 64;
 
+/// How often the orders are counted that need an operator.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
 /// How often carts are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
@@ -34,6 +37,11 @@ pub(crate) fn start(driver: &Driver) {
                 }
             }
         });
+        let counting = count(driver.clone(), swept.clone());
+        let stop = shutdown.clone();
+        tasks.spawn_worker(async move {
+            stop.run_until_cancelled(counting).await;
+        });
         let (sweeper, stop) = (driver.clone(), shutdown.clone());
         tasks.spawn_worker(async move {
             while stop
@@ -46,6 +54,16 @@ pub(crate) fn start(driver: &Driver) {
                 }
             }
         });
+    }
+}
+
+/// Where a shard says nothing the last figure stays.
+async fn count(driver: Driver, shard: Shard) {
+    loop {
+        if let Ok(count) = driver.store().count_need_operator(&shard).await {
+            driver.metrics().set_need_operator(shard.name(), count);
+        }
+        tokio::time::sleep(COUNT_EVERY).await;
     }
 }
 

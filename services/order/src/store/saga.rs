@@ -255,6 +255,21 @@ impl Store {
         Ok(due)
     }
 
+    /// How many orders on the shard are put off and need an operator. A settled order has no timer.
+    pub(crate) async fn count_need_operator(&self, shard: &Shard) -> Result<i64, Error> {
+        let mut primary = shard.primary_once().await?;
+        let count = sqlx::query_scalar(
+            "select count(*)
+             from saga_timers
+             join orders using (slot, order_id)
+             where needs_operator and slot = any($1)",
+        )
+        .bind(shard.owned_slots())
+        .fetch_one(&mut primary)
+        .await?;
+        Ok(count)
+    }
+
     /// Takes the order's next attempt, unless another driver has it or the order is settled.
     pub(crate) async fn take(&self, order_id: OrderId) -> Result<Option<Task>, Error> {
         let mut tx = self.cluster.begin(&order_id).await?;

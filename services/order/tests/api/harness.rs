@@ -1,5 +1,6 @@
 //! The order service on its real databases, with its peers in memory; one for the test binary.
 
+use std::net::SocketAddr;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -52,6 +53,7 @@ pub struct Harness {
     pub peers: Peers,
     pub databases: Databases,
     pub endpoint: String,
+    pub admin: SocketAddr,
 }
 
 impl Harness {
@@ -111,6 +113,7 @@ async fn start() -> (Harness, impl Future<Output = anyhow::Result<()>>) {
         peers: peers.clone(),
         databases: fixture.databases.clone(),
         endpoint: listeners.main.local_addr().unwrap().to_string(),
+        admin: listeners.admin.local_addr().unwrap(),
     };
     let serving = async move {
         let service = order::serve(config(flags), listeners, CancellationToken::new());

@@ -214,6 +214,13 @@ async fn an_order_that_is_stuck_asks_for_an_operator_and_goes_on_when_it_can() {
     };
 
     let stuck = eventually(Duration::from_secs(10), async || asking(true).await).await;
+    // They are counted every ten seconds.
+    eventually(Duration::from_secs(20), async || {
+        let admin = Harness::get().admin;
+        let asking = testkit::metric(admin, "orders_need_operator", &[]).await;
+        (asking == 1.0).then_some(())
+    })
+    .await;
     Harness::get().peers.state().stuck.remove(&order.payment_id);
     settled(&order.order_id).await;
     let done = eventually(Duration::from_secs(10), async || asking(false).await).await;

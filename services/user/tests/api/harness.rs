@@ -189,7 +189,7 @@ impl Client {
             caller: self.caller.clone(),
             deadline: Some(Instant::now() + LIMIT),
             consistency: self.consistency.clone(),
-            request_id: None,
+            ..Context::default()
         };
         let answer = context.scope(call(self.client.clone())).await;
         answer.map(Response::into_inner)
