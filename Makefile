@@ -7,7 +7,7 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -44,6 +44,9 @@ chaos-events: build ## kill the broker and each consumer 20 times during 1,000 o
 alerts-drill: build ## five faults, each seen as an alert that fires and ends; figures behind every panel
 	scripts/bootstrap alerts
 	scripts/alerts-drill $(DEVSTACK) $(ALERTS_FAULTS)
+restore-drill: build ## sell, back up, sell on, go back to a moment, count what is there
+	TESTKIT_BUILT=1 RESTORE_ORDERS=200 cargo test --workspace --all-features --test restore -- \
+		--nocapture
 
 bench: tools ## ratios to a bare server and to bare commits, on a platform of its own
 	cargo build --release --workspace --bins

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod inspect;
+mod past;
 mod proof;
 mod up;
 
@@ -72,6 +73,10 @@ enum Command {
     Verify,
     /// An order's trace, from the request to the last consumer
     Trace { order_id: OrderId },
+    /// Copy every shard, and keep its log from now on
+    Backup,
+    /// Bring every shard back to one moment, and check what came back
+    Restore(past::Restore),
     /// Build and start Jaeger, and send it every trace from now on
     Jaeger(JaegerPorts),
     /// The servers that tests share
@@ -135,6 +140,8 @@ impl Cli {
             Command::Order { count, token } => proof::order(&home, count, token).await,
             Command::Verify => proof::verify(&home).await,
             Command::Trace { order_id } => proof::trace(&home, order_id).await,
+            Command::Backup => past::backup(&home).await,
+            Command::Restore(restore) => past::restore(&home, &restore).await,
             Command::Jaeger(ports) => proof::jaeger(&home, ports).await,
             Command::Stop { name } => {
                 let platform = state::running(&home)?;

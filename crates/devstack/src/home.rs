@@ -71,6 +71,11 @@ impl Home {
         self.root.join("state.json")
     }
 
+    /// How the platform was started last.
+    pub(crate) fn options(&self) -> PathBuf {
+        self.root.join("options.json")
+    }
+
     /// The private keys that access tokens are signed with.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys.json")
@@ -99,9 +104,38 @@ impl Home {
         PathBuf::from(format!("/var/tmp/cloudretail-{:016x}", hasher.finish()))
     }
 
+    /// Base backups, and under `archive/` the log of every shard; beside the databases' files.
+    pub fn backups(&self) -> PathBuf {
+        self.beside_postgres("backups")
+    }
+
+    /// Databases that a restore is making.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.beside_postgres("postgres.restoring")
+    }
+
+    /// What a restore has replaced.
+    pub fn before_restore(&self) -> PathBuf {
+        self.beside_postgres("postgres.before-restore")
+    }
+
+    fn beside_postgres(&self, name: &str) -> PathBuf {
+        let postgres = self.postgres();
+        match postgres.parent() == Some(self.root.as_path()) {
+            true => self.root.join(name),
+            false => postgres.with_extension(name),
+        }
+    }
+
     /// Removes all state. The caller has ended the processes.
     pub fn remove(&self) -> io::Result<()> {
-        for folder in [self.postgres(), self.root.clone()] {
+        for folder in [
+            self.postgres(),
+            self.backups(),
+            self.restoring(),
+            self.before_restore(),
+            self.root.clone(),
+        ] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::process::Command;
 
 use crate::home::Home;
@@ -22,7 +22,7 @@ use crate::wait;
 
 const POM: &str = include_str!("../assets/pom.xml");
 const LOGGING: &str = include_str!("../assets/log4j2.yaml");
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// A name, not a secret: a broker refuses files of another cluster.
 const CLUSTER_ID: &str = "Y2xvdWRyZXRhaWwtbG9jYQ";
@@ -190,6 +190,24 @@ pub async fn delete_topics(
         let options = AdminOptions::new().request_timeout(Some(REQUEST_LIMIT));
         // Somebody else may be deleting the same ones.
         admin.delete_topics(&abandoned, &options).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the records of a topic before the given offset of each of its partitions.
+pub(crate) async fn delete_before(
+    platform: &Platform,
+    topic: &str,
+    offsets: &[i64],
+) -> anyhow::Result<()> {
+    let mut before = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(offsets) {
+        before.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
+    }
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_LIMIT));
+    let deleted = admin(platform)?.delete_records(&before, &options).await?;
+    for partition in deleted.elements() {
+        partition.error()?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod backup;
 pub mod catalogue;
 mod control;
 pub mod home;
@@ -13,6 +14,7 @@ pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod redis;
+pub mod restore;
 pub mod service;
 pub mod services;
 pub mod shop;

@@ -1,6 +1,6 @@
 //! Two PostgreSQL primaries, each with a streaming replica.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, chown};
@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::backup::archive;
 use crate::home::Home;
 use crate::platform::Platform;
 use crate::program::{Program, with_log};
@@ -57,6 +58,19 @@ impl Instance {
         home.postgres().join(self.name())
     }
 
+    /// Says how to start it on this data.
+    pub(crate) fn program_in(self, folder: PathBuf) -> Program {
+        let mut argv = as_postgres();
+        argv.extend([tool("postgres"), "-D".into(), folder.into()]);
+        Program::new(self.name(), argv)
+    }
+
+    fn shard(self) -> Shard {
+        match self {
+            Self::Primary(shard) | Self::Replica(shard) => shard,
+        }
+    }
+
     fn port(self, platform: &Platform) -> u16 {
         match self {
             Self::Primary(shard) => platform.ports.primary(shard),
@@ -71,16 +85,25 @@ impl Instance {
         durability: Durability,
     ) -> anyhow::Result<Program> {
         let folder = self.folder(&platform.home);
-        fs::write(
-            folder.join("postgresql.conf"),
-            self.configuration(platform, durability)?,
-        )?;
-        let mut argv = as_postgres();
-        argv.extend([tool("postgres"), "-D".into(), folder.into()]);
-        Ok(Program::new(self.name(), argv))
+        self.configure(platform, durability)?;
+        Ok(self.program_in(folder))
     }
 
-    fn configuration(self, platform: &Platform, durability: Durability) -> anyhow::Result<String> {
+    /// Writes its configuration.
+    pub(crate) fn configure(
+        self,
+        platform: &Platform,
+        durability: Durability,
+    ) -> anyhow::Result<()> {
+        let file = self.folder(&platform.home).join("postgresql.conf");
+        Ok(fs::write(file, self.configuration(platform, durability)?)?)
+    }
+
+    pub(crate) fn configuration(
+        self,
+        platform: &Platform,
+        durability: Durability,
+    ) -> anyhow::Result<String> {
         let on_off = if durability.fsync { "on" } else { "off" };
         let mut text = format!(
             "# Written by devstack at every start.
@@ -102,9 +125,10 @@ max_wal_size = 1GB
 wal_keep_size = 512MB
 wal_retrieve_retry_interval = 200ms
 hot_standby_feedback = on
-",
+{archive}",
             name = self.name(),
             port = self.port(platform),
+            archive = archive::settings(&platform.home, self.shard()),
         );
         match self {
             Self::Primary(_) => writeln!(text, "synchronous_standby_names = 'ANY 1 (*)'")?,
@@ -145,17 +169,15 @@ recovery_min_apply_delay = {delay}ms",
 /// The replicas are copies of a primary that never ran: they take everything from its log.
 pub(crate) async fn create_folders(home: &Home) -> anyhow::Result<()> {
     let done = home.postgres();
+    if !done.exists() && home.before_restore().exists() {
+        // A restore was killed between its two renames.
+        fs::rename(home.before_restore(), &done)?;
+    }
     if done.exists() {
         return Ok(());
     }
     let new = done.with_extension("new");
-    if new.exists() {
-        fs::remove_dir_all(&new)?;
-    }
-    fs::DirBuilder::new().mode(0o700).create(&new)?;
-    if let Some((user, group)) = postgres_ids().await? {
-        chown(&new, Some(user), Some(group))?;
-    }
+    create_folder(&new).await?;
     let first = new.join(Instance::ALL[0].name());
     let mut initdb = as_postgres();
     initdb.push(tool("initdb"));
@@ -168,20 +190,38 @@ pub(crate) async fn create_folders(home: &Home) -> anyhow::Result<()> {
     run(&initdb).await?;
     for instance in &Instance::ALL[1..] {
         let folder = new.join(instance.name());
-        let mut copy = as_postgres();
-        copy.extend([
-            "cp".into(),
-            "-a".into(),
-            first.clone().into(),
-            folder.clone().into(),
-        ]);
-        run(&copy).await?;
+        copy(&first, &folder).await?;
         if let Instance::Replica(_) = instance {
             fs::write(folder.join("standby.signal"), "")?;
         }
     }
     fs::rename(new, done)?;
     Ok(())
+}
+
+/// Makes a folder that belongs to the database's user, in place of an older one.
+pub(crate) async fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    if let Some((user, group)) = postgres_ids().await? {
+        chown(folder, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+/// Copies a server's folder as its user.
+pub(crate) async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    run_as_postgres(&["cp".as_ref(), "-a".as_ref(), from.as_ref(), to.as_ref()]).await?;
+    Ok(())
+}
+
+/// Runs a command as the database's user.
+pub(crate) async fn run_as_postgres(command: &[&OsStr]) -> anyhow::Result<String> {
+    let mut argv = as_postgres();
+    argv.extend(command.iter().map(OsString::from));
+    run(&argv).await
 }
 
 /// Makes every service's roles and database on both pairs, where they are missing.

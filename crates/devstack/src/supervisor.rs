@@ -13,11 +13,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backup::archive;
 use crate::home::Home;
 use crate::platform::{Names, Platform};
 use crate::ports::Ports;
 use crate::postgres::{self, Durability, Instance};
 use crate::program::{Program, Stage, end_recorded, report};
+use crate::restore::events;
 use crate::service::Service;
 use crate::sink::{Sink, forward_file};
 use crate::state::{Phase, Progress};
@@ -62,6 +64,17 @@ impl Options {
         }
     }
 
+    /// How the platform of this home was started last.
+    ///
+    /// # Errors
+    ///
+    /// When it never was.
+    pub fn last(home: &Home) -> anyhow::Result<Self> {
+        let options = fs::read(home.options());
+        let options = options.context("nothing was ever started here; start it with: make up")?;
+        Ok(serde_json::from_slice(&options)?)
+    }
+
     /// The servers that test binaries share.
     pub fn for_tests() -> Self {
         Self {
@@ -103,6 +116,7 @@ pub async fn supervise(home: Home, options: Options) -> anyhow::Result<()> {
     if lock.try_lock().is_err() {
         bail!("another supervisor runs in {}", home.root().display());
     }
+    fs::write(home.options(), serde_json::to_vec_pretty(&options)?)?;
     let stale = end_recorded(&home).await?;
     if stale > 0 {
         report(&format!(
@@ -132,7 +146,8 @@ pub async fn supervise(home: Home, options: Options) -> anyhow::Result<()> {
         progress.enter(Phase::Running);
         match options.idle_stop {
             Some(limit) => idle(&home, limit).await,
-            None => std::future::pending().await,
+            None if options.shared.is_some() => std::future::pending().await,
+            None => archive::beat(&platform).await,
         }
     };
     let result: anyhow::Result<()> = tokio::select! {
@@ -186,6 +201,11 @@ async fn bring_up(
             .await
     };
     tokio::try_join!(schema, kafka, redis, simulator, traces)?;
+    if events::are_ahead(&platform.home) {
+        progress
+            .step("events undone", events::undo(platform))
+            .await?;
+    }
     let start = async {
         for service in Service::ALL {
             children.keep(services::program(platform, service, &[])?);

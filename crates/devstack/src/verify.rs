@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::platform::Platform;
 use crate::verify::books::Books;
-pub use crate::verify::books::Finding;
+pub use crate::verify::books::{Charge, Finding};
 pub use crate::verify::census::Census;
 
 /// How long a service may take to put things right before that is a finding, in seconds.
@@ -39,6 +39,15 @@ pub async fn check(platform: &Platform, grace_seconds: i64) -> anyhow::Result<Ve
 pub async fn check_orders(platform: &Platform, orders: &[OrderId]) -> anyhow::Result<Vec<Finding>> {
     let orders = orders.iter().map(OrderId::uuid).collect();
     Ok(read(platform).await?.findings_of(&orders))
+}
+
+/// Charges that hold or keep money for orders that no shard has.
+///
+/// # Errors
+///
+/// When a database or the provider cannot be read.
+pub async fn strangers(platform: &Platform) -> anyhow::Result<Vec<Charge>> {
+    Ok(read(platform).await?.strangers().cloned().collect())
 }
 
 /// The trace in which an order was placed; `None` when its shards do not have the order.

@@ -141,7 +141,10 @@ impl Operations {
             Err(error) => {
                 tx.rollback().await;
                 // Two requests with one key at once: the other one's operation is there by now.
-                if error.constraint() == Some("operations_key") {
+                if matches!(
+                    error.constraint(),
+                    Some("operations_key" | "operations_pkey")
+                ) {
                     return Ok(Intended::Blocked(None));
                 }
                 Err(error)

@@ -71,6 +71,6 @@ fn spinner(name: &'static str) -> ProgressBar {
     bar
 }
 
-fn line(name: &str, took: Duration) {
+pub(super) fn line(name: &str, took: Duration) {
     println!("{name:<14} {:>6.1} s", took.as_secs_f64());
 }

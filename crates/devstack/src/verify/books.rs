@@ -89,7 +89,10 @@ pub struct Account {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Charge {
+    pub authorization_id: String,
     pub reference: String,
+    pub currency: String,
+    pub authorized: i64,
     pub captured: i64,
     pub refunded: i64,
     pub voided: bool,
@@ -116,6 +119,28 @@ pub struct Books {
     pub accounts: Vec<Account>,
     pub charges: Vec<Charge>,
     pub leftovers: Vec<Leftover>,
+}
+
+impl Books {
+    /// Charges that hold or keep money for orders that no shard has, as after a restore.
+    pub fn strangers(&self) -> impl Iterator<Item = &Charge> {
+        let orders = self.orders.iter().map(|order| order.order_id);
+        let payments = self.payments.iter().map(|payment| payment.order_id);
+        let known: HashSet<String> = orders.chain(payments).map(|id| id.to_string()).collect();
+        self.charges
+            .iter()
+            .filter(|charge| charge.has_money())
+            .filter(move |charge| !known.contains(&charge.reference))
+    }
+}
+
+impl Charge {
+    fn has_money(&self) -> bool {
+        match self.captured {
+            0 => !self.voided,
+            captured => captured > self.refunded,
+        }
+    }
 }
 
 impl Order {

@@ -46,6 +46,7 @@ impl Books {
         self.check_counters(&mut findings);
         self.check_money_of_orders(&mut findings);
         self.check_charges(&mut findings);
+        self.check_strangers(&mut findings);
         for Leftover { what, count } in self.leftovers.iter().filter(|leftover| leftover.count > 0)
         {
             findings.add("C1", format!("{count} {what}"));
@@ -288,6 +289,27 @@ impl Books {
                     format!("has a payment that is {status}, but the provider still holds money");
                 findings.of_order("C9", *order_id, &what);
             }
+        }
+    }
+
+    fn check_strangers(&self, findings: &mut Findings) {
+        for charge in self.strangers() {
+            let Charge {
+                reference,
+                authorized,
+                captured,
+                refunded,
+                currency,
+                ..
+            } = charge;
+            let Ok(order_id) = reference.parse() else {
+                continue;
+            };
+            let what = match captured - refunded {
+                0 => format!("is in no books, but the provider holds {authorized} {currency}"),
+                kept => format!("is in no books, but {kept} {currency} were taken for it"),
+            };
+            findings.of_order("C9", order_id, &what);
         }
     }
 }

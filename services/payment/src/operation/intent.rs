@@ -97,7 +97,7 @@ fn new_operation(
         Action::Capture { .. } | Action::Void { .. } => (None, None),
     };
     Operation {
-        operation_id: OperationId::new(request.payment_id.slot()),
+        operation_id: OperationId::of(request.payment_id, &request.key),
         payment_id: request.payment_id,
         kind: request.action.kind(),
         key: request.key.clone(),

@@ -58,7 +58,10 @@ fn sound() -> Books {
         }],
         accounts: vec![account("provider", -TOTAL), account("revenue", TOTAL)],
         charges: vec![Charge {
+            authorization_id: "auth_1".to_owned(),
             reference: order_id().to_string(),
+            currency: "USD".to_owned(),
+            authorized: TOTAL,
             captured: TOTAL,
             refunded: 0,
             voided: false,
@@ -240,6 +243,27 @@ fn a_provider_that_tells_another_story_is_found() {
 
     assert_eq!(broken(sound(), other), ["C9"]);
     assert_eq!(broken(undone(), limbo), ["C9"]);
+}
+
+#[test]
+fn money_for_an_order_that_nobody_knows_is_found() {
+    let taken = |books: &mut Books| {
+        let mut stranger = books.charges[0].clone();
+        stranger.reference = Uuid::from_u128(9).to_string();
+        books.charges.push(stranger);
+    };
+    let held = |books: &mut Books| {
+        taken(books);
+        books.charges[1].captured = 0;
+    };
+    let given_back = |books: &mut Books| {
+        taken(books);
+        books.charges[1].refunded = TOTAL;
+    };
+
+    assert_eq!(broken(sound(), taken), ["C9"]);
+    assert_eq!(broken(sound(), held), ["C9"]);
+    assert_eq!(broken(sound(), given_back), [""; 0]);
 }
 
 #[test]
