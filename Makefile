@@ -7,7 +7,7 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill docs-test lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -34,6 +34,9 @@ test: build ## all tests, on one set of real servers
 	$(DEVSTACK) --home $(TARGET)/testkit test-servers start
 	status=0; $(TESTKIT) cargo test --workspace --all-features || status=$$?; \
 		$(DEVSTACK) --home $(TARGET)/testkit test-servers stop; exit $$status
+
+docs-test: build ## every command of the operators' pages that needs no cluster, on a platform of its own
+	scripts/docs-check --run
 
 # CHAOS_KILLS=2 is a short form; with CHAOS_INBOX=off it must fail.
 chaos-events: build ## kill the broker and each consumer 20 times during 1,000 orders
@@ -76,6 +79,7 @@ lint: tools
 	scripts/chart-check
 	scripts/monitoring-check
 	test ! -x .tools/k6/k6 || scripts/load-check
+	scripts/docs-check
 
 build: tools
 	$(BUILD)

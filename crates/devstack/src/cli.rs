@@ -57,10 +57,20 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run a service's own command with its settings, like `order shards list`
+    Run {
+        service: Service,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Kill a shard's primary, let its replica take its place, and copy a new replica from it
+    Promote { shard: Shard },
     /// Kill one process, and leave it dead until `start`
     Stop { name: String },
     /// Start again what `stop` ended
     Start { name: String },
+    /// Tell a service to end, and wait until its successor is ready
+    Restart { service: Service },
     /// Walk new customers through the shop, and check that every part agrees on their orders
     Order {
         #[arg(long, default_value_t = 1)]
@@ -137,6 +147,8 @@ impl Cli {
                 replica,
                 arguments,
             } => inspect::psql(&home, service, shard, replica, &arguments),
+            Command::Run { service, command } => inspect::run(&home, service, &command),
+            Command::Promote { shard } => proof::promote(&home, shard).await,
             Command::Order { count, token } => proof::order(&home, count, token).await,
             Command::Verify => proof::verify(&home).await,
             Command::Trace { order_id } => proof::trace(&home, order_id).await,
@@ -149,6 +161,7 @@ impl Cli {
                 platform.kill(&name).await
             }
             Command::Start { name } => Ok(state::running(&home)?.release(&name)?),
+            Command::Restart { service } => state::running(&home)?.replace(service).await,
             Command::Supervise { options } => {
                 supervisor::supervise(home, serde_json::from_str(&options)?).await
             }

@@ -52,6 +52,15 @@ impl Platform {
         services::service_ready(self, service).await
     }
 
+    /// Tells a service to end, as a node does that is drained, and waits until its successor may
+    /// have traffic.
+    pub async fn replace(&self, service: Service) -> anyhow::Result<()> {
+        let process = self.process(service.name());
+        let process = process.with_context(|| format!("{service} does not run"))?;
+        process.end(Signal::TERM, program::PATIENCE).await;
+        services::service_ready(self, service).await
+    }
+
     /// Gives a service a setting of its own (`None`: no more) from its next start on; the name is
     /// without the service's prefix.
     pub fn set(&self, service: Service, name: &str, value: Option<&str>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Two PostgreSQL primaries, each with a streaming replica.
 
+mod failover;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::fs;
@@ -18,6 +20,8 @@ use crate::platform::Platform;
 use crate::program::{Program, with_log};
 use crate::service::{Service, Shard};
 use crate::wait;
+
+pub use failover::{Promotion, promote};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const START_LIMIT: Duration = Duration::from_secs(30);

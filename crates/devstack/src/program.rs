@@ -189,7 +189,7 @@ impl Stage {
         }
     }
 
-    fn signal(self) -> Signal {
+    pub(crate) fn signal(self) -> Signal {
         match self {
             // PostgreSQL's fast shutdown; on TERM it would wait for its clients.
             Self::Primaries | Self::Replicas => Signal::INT,

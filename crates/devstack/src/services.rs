@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use crate::home::Home;
 use crate::platform::Platform;
-use crate::program::{Program, with_log};
+use crate::program::{Program, own_settings, with_log};
 use crate::service::Service;
 use crate::wait;
 
@@ -56,6 +56,13 @@ pub fn program(platform: &Platform, service: Service, command: &[&str]) -> anyho
     let mut program = Program::new(name, argv);
     program.env = settings(platform, service)?;
     Ok(program)
+}
+
+/// The service's settings, with what was set for it alone.
+pub fn settings_of(platform: &Platform, service: Service) -> anyhow::Result<Vec<(String, String)>> {
+    let mut all = settings(platform, service)?;
+    all.extend(own_settings(&platform.home, service.name()));
+    Ok(all)
 }
 
 /// Makes what the services share before they start: the secret and the signing keys.

@@ -10,6 +10,7 @@ use devstack::home::Home;
 use devstack::platform::Platform;
 use devstack::postgres;
 use devstack::service::{Service, Shard};
+use devstack::services;
 use devstack::state::{self, Phase, State};
 
 pub(super) fn status(home: &Home) -> anyhow::Result<()> {
@@ -107,4 +108,13 @@ pub(super) fn psql(
     };
     let mut psql = Command::new(postgres::tool("psql"));
     Err(psql.arg(dsn).args(arguments).exec()).context("cannot run psql")
+}
+
+/// Becomes the service's program.
+pub(super) fn run(home: &Home, service: Service, command: &[String]) -> anyhow::Result<()> {
+    let platform = state::running(home)?;
+    let mut run = Command::new(services::binary(service.name())?);
+    run.args(command)
+        .envs(services::settings_of(&platform, service)?);
+    Err(run.exec()).with_context(|| format!("cannot run {service}"))
 }

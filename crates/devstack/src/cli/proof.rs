@@ -3,6 +3,8 @@
 use anyhow::bail;
 use devstack::home::Home;
 use devstack::jaeger::{self, JaegerPorts};
+use devstack::postgres;
+use devstack::service::Shard;
 use devstack::state;
 use devstack::trace::{Tree, draw};
 use devstack::verify::{self, Census, GRACE_SECONDS};
@@ -27,6 +29,16 @@ pub(super) async fn verify(home: &Home) -> anyhow::Result<()> {
         bail!("{} checks failed", findings.len());
     }
     println!("all checks are silent");
+    Ok(())
+}
+
+pub(super) async fn promote(home: &Home, shard: Shard) -> anyhow::Result<()> {
+    let platform = state::running(home)?;
+    let promotion = postgres::promote(&platform, shard).await?;
+    println!(
+        "postgres-{shard}: its replica took over after {:.1?}, a new replica streams after {:.1?}",
+        promotion.writes_after, promotion.replica_after,
+    );
     Ok(())
 }
 
