@@ -7,7 +7,8 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill docs-test lint build tools
+.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill docs-test images compose-up compose-down \
+	compose-test lint build tools
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -70,6 +71,20 @@ load-check: ## build k6 where it is missing, and check the load scenarios
 	scripts/bootstrap load
 	scripts/load-check
 
+images: tools ## container images of the services, from one release build
+	scripts/bootstrap images
+	cargo build --release --workspace --bins
+	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" $(TARGET)/release/devstack images
+
+compose-up: ## the whole platform in containers, with Jaeger, Prometheus and Grafana
+	scripts/compose --profile observability up --detach --wait
+
+compose-down: ## end it; data stays
+	scripts/compose --profile "*" down
+
+compose-test: ## the platform in containers, an order, its trace, two gateways; nothing is left
+	scripts/compose-test
+
 lint: tools
 	scripts/bootstrap lint
 	cargo fmt --all --check
@@ -80,6 +95,7 @@ lint: tools
 	scripts/monitoring-check
 	test ! -x .tools/k6/k6 || scripts/load-check
 	scripts/docs-check
+	scripts/container-check
 
 build: tools
 	$(BUILD)

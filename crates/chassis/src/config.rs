@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,6 +11,11 @@ use crate::trace::Sampling;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Config {
+    /// A file of lines `NAME=value` with variables that the environment does not have: the place
+    /// for secrets.
+    #[arg(long)]
+    pub settings_file: Option<PathBuf>,
+
     /// Address that callers connect to; 9001 to 9005 for the backends, 8080 for the gateway.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
@@ -87,15 +93,23 @@ pub struct Listeners {
     pub admin: TcpListener,
 }
 
+impl Config {
+    /// The main address and the admin one; `default_port` is the main one's where none is set.
+    pub(crate) fn addresses(&self, default_port: u16) -> (SocketAddr, SocketAddr) {
+        let local = SocketAddr::from(([127, 0, 0, 1], default_port));
+        let main = self.listen.unwrap_or(local);
+        let admin = SocketAddr::new(main.ip(), main.port().saturating_add(1000));
+        (main, self.admin_listen.unwrap_or(admin))
+    }
+}
+
 impl Listeners {
     /// Binds both; `default_port` is the main one's where no address is set.
     pub async fn bind(config: &Config, default_port: u16) -> anyhow::Result<Self> {
-        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let main = config.listen.unwrap_or_else(|| local(default_port));
-        let admin_default = SocketAddr::new(main.ip(), main.port().saturating_add(1000));
+        let (main, admin) = config.addresses(default_port);
         Ok(Self {
             main: bind("listen", main).await?,
-            admin: bind("admin-listen", config.admin_listen.unwrap_or(admin_default)).await?,
+            admin: bind("admin-listen", admin).await?,
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod context;
 pub mod deadline;
 pub mod fault;
 pub mod faults;
+pub mod health;
 pub mod server;
 pub mod settings;
 pub mod shutdown;

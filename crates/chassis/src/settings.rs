@@ -1,6 +1,9 @@
-//! Settings come from flags and from the environment: `--pool-size` is `ORDER_POOL_SIZE`.
+//! Settings come from flags, from the environment, where `--pool-size` is `ORDER_POOL_SIZE`, and
+//! from the file that `--settings-file` names, in this order.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
@@ -36,8 +39,12 @@ pub fn parse_from<C: Parser>(
     args: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<C, Error> {
+    let args: Vec<OsString> = args.into_iter().collect();
     let mut command = with_environment(C::command(), prefix);
     refuse_unknown(&command, prefix, variables)?;
+    if let Some(file) = settings_file(&command, &args) {
+        command = with_file(command, &file)?;
+    }
     let mut matches = command.try_get_matches_from_mut(args).map_err(one_line)?;
     C::from_arg_matches_mut(&mut matches).map_err(one_line)
 }
@@ -51,6 +58,36 @@ fn with_environment(command: Command, prefix: &str) -> Command {
         let variable = format!("{prefix}_{}", arg.get_id().as_str().to_uppercase());
         arg.env(variable).hide_env_values(true)
     })
+}
+
+/// The file is asked for before everything that is required is there.
+fn settings_file(command: &Command, args: &[OsString]) -> Option<PathBuf> {
+    let command = command.clone().ignore_errors(true);
+    let matches = command.try_get_matches_from(args).ok()?;
+    let file = matches.try_get_one::<PathBuf>("settings_file").ok()??;
+    Some(file.clone())
+}
+
+/// Takes the file's values for what is neither a flag nor a variable.
+fn with_file(mut command: Command, file: &Path) -> Result<Command, Error> {
+    let unreadable = |error| Error::Invalid(format!("--settings-file {}: {error}", file.display()));
+    for line in fs::read_to_string(file).map_err(unreadable)?.lines() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // Never the line itself: it may be a secret.
+        let (name, value) = line.split_once('=').ok_or_else(|| {
+            let text = "a line is not NAME=value";
+            Error::Invalid(format!("--settings-file {}: {text}", file.display()))
+        })?;
+        let is_named = |arg: &&clap::Arg| arg.get_env() == Some(OsStr::new(name));
+        let Some(arg) = command.get_arguments().find(is_named) else {
+            return Err(Error::Unknown(name.to_owned()));
+        };
+        let (id, value) = (arg.get_id().clone(), value.to_owned());
+        command = command.mut_arg(id, |arg| arg.required(false).default_value(value));
+    }
+    Ok(command)
 }
 
 fn refuse_unknown(
@@ -102,6 +139,15 @@ mod tests {
     struct Cli {
         #[arg(long)]
         pool_size: u32,
+        #[arg(long)]
+        settings_file: Option<PathBuf>,
+    }
+
+    fn file(text: &str) -> (tempfile::NamedTempFile, String) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let flag = format!("--settings-file={}", file.path().display());
+        (file, flag)
     }
 
     fn read(args: &[&str], variables: &[(&str, &str)]) -> Result<Cli, Error> {
@@ -134,6 +180,27 @@ mod tests {
 
         assert!(error.contains("--pool-size"), "{error}");
         assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_file_gives_what_no_flag_does() {
+        let (_file, flag) = file("# secrets\n\nORDER_POOL_SIZE=7\n");
+
+        assert_eq!(read(&[&flag], &[]).unwrap().pool_size, 7);
+        let pool_size = read(&[&flag, "--pool-size=8"], &[]).unwrap().pool_size;
+        assert_eq!(pool_size, 8);
+    }
+
+    #[test]
+    fn a_file_that_is_absent_or_wrong_is_refused_without_its_text() {
+        let (_file, unknown) = file("ORDER_POOL_SICE=7\n");
+        let (_file, torn) = file("secret\n");
+
+        let refused = |flag: &str| read(&[flag], &[]).unwrap_err().to_string();
+
+        assert_eq!(refused(&unknown), "ORDER_POOL_SICE: no such setting");
+        assert!(refused(&torn).ends_with("a line is not NAME=value"));
+        assert!(refused("--settings-file=/none").starts_with("--settings-file /none: "));
     }
 
     #[test]

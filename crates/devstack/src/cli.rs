@@ -1,5 +1,6 @@
 //! The commands.
 
+mod images;
 mod inspect;
 mod past;
 mod proof;
@@ -89,6 +90,8 @@ enum Command {
     Restore(past::Restore),
     /// Build and start Jaeger, and send it every trace from now on
     Jaeger(JaegerPorts),
+    /// Pack the container images of the services
+    Images(Images),
     /// The servers that tests share
     #[command(subcommand)]
     TestServers(TestServers),
@@ -118,6 +121,17 @@ struct Start {
 enum PortChoice {
     Default,
     Free,
+}
+
+/// Where images come from.
+#[derive(clap::Args)]
+struct Images {
+    /// The folder of release binaries; default: where devstack itself lies
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+    /// First make stand-ins for the images of others that cannot be pulled
+    #[arg(long)]
+    stand_ins: bool,
 }
 
 #[derive(Subcommand)]
@@ -155,6 +169,10 @@ impl Cli {
             Command::Backup => past::backup(&home).await,
             Command::Restore(restore) => past::restore(&home, &restore).await,
             Command::Jaeger(ports) => proof::jaeger(&home, ports).await,
+            Command::Images(Images {
+                binaries,
+                stand_ins,
+            }) => images::run(binaries, stand_ins).await,
             Command::Stop { name } => {
                 let platform = state::running(&home)?;
                 platform.hold(&name)?;

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod catalogue;
 mod control;
 pub mod home;
+pub mod images;
 pub mod jaeger;
 pub mod kafka;
 pub mod launch;

@@ -5,9 +5,11 @@ mod journal;
 mod provider;
 mod token;
 
-use std::{path::Path, sync::Mutex};
+use std::{net::SocketAddr, path::Path, sync::Mutex};
 
-use tokio::net::TcpListener;
+use anyhow::ensure;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{journal::Journal, provider::Provider};
 
@@ -44,5 +46,20 @@ pub async fn serve(
         served = async { axum::serve(listener, routes).await } => served?,
         () = shutdown => {}
     }
+    Ok(())
+}
+
+/// Good when the simulator that listens there is healthy.
+///
+/// # Errors
+///
+/// When it does not say so.
+pub async fn health(address: SocketAddr) -> anyhow::Result<()> {
+    let request = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{address}: {answer}");
     Ok(())
 }

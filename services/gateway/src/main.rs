@@ -1,6 +1,8 @@
-use chassis::{Listeners, shutdown};
+use chassis::{Listeners, health, shutdown};
 use clap::Parser;
 use gateway::Config;
+
+const PORT: u16 = 8080;
 
 /// The public REST API of CloudRetail.
 #[derive(Parser)]
@@ -17,6 +19,8 @@ struct Cli {
 enum Command {
     /// Answer requests; the default.
     Serve,
+    /// Say by the exit code whether the gateway that runs with these settings is ready.
+    Health,
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
 }
@@ -31,9 +35,10 @@ async fn main() -> anyhow::Result<()> {
             std::io::stdout().write_all(description.as_bytes())?;
             Ok(())
         }
+        Command::Health => health::check(&config.chassis, PORT).await,
         Command::Serve => {
             let _telemetry = chassis::telemetry::init("gateway", &config.chassis)?;
-            let listeners = Listeners::bind(&config.chassis, 8080).await?;
+            let listeners = Listeners::bind(&config.chassis, PORT).await?;
             gateway::serve(config, listeners, shutdown::on_signal()?).await
         }
     }

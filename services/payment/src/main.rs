@@ -1,6 +1,6 @@
 //! The payment service and its operator's commands.
 
-use chassis::{Listeners, settings, shutdown, telemetry};
+use chassis::{Listeners, health, settings, shutdown, telemetry};
 use clap::{Parser, Subcommand};
 use events::operator::Operation;
 use payment::Config;
@@ -23,6 +23,8 @@ enum Command {
     /// Answer calls until told to stop; the default.
     #[default]
     Serve,
+    /// Say by the exit code whether the service that runs with these settings is ready.
+    Health,
     #[command(flatten)]
     Operate(Operation),
 }
@@ -36,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
             let listeners = Listeners::bind(&config.chassis, PORT).await?;
             payment::serve(config, listeners, shutdown::on_signal()?).await
         }
+        Command::Health => health::check(&config.chassis, PORT).await,
         Command::Operate(operation) => payment::operate(&config, &operation).await,
     }
 }

@@ -36,7 +36,12 @@ pub struct Config {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub password_passes: u32,
 
-    /// The folder where mails are put, one `.eml` file each.
+    /// The server in the same network that mails are handed to, by SMTP without TLS: `host:port`.
+    /// Absent: they are put into a folder.
+    #[arg(long)]
+    pub mail_server: Option<String>,
+
+    /// That folder; one `.eml` file each.
     #[arg(long, default_value = "mail")]
     pub mail_dir: PathBuf,
 

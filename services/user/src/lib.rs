@@ -49,7 +49,7 @@ pub async fn serve(
     let cluster = Cluster::connect(&chassis, &config.storage).await?;
     let store = Store::new(cluster.clone());
     let accounts = Accounts::new(&config, store.clone())?;
-    let mailer = Mailer::new(store.clone(), &config.mail_dir, &config.mail_from);
+    let mailer = Mailer::new(store.clone(), &config)?;
     chassis.tasks().spawn_worker(mailer.run(chassis.shutdown()));
     Relay::start(&chassis, &config.events, &cluster)?;
     let reactions = Arc::new(Reactions);

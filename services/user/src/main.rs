@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use chassis::{Listeners, settings, shutdown, telemetry};
+use chassis::{Listeners, health, settings, shutdown, telemetry};
 use clap::{Parser, Subcommand};
 use events::operator::Operation;
 use user::Config;
@@ -28,6 +28,8 @@ enum Command {
     /// Answer calls until told to stop; the default.
     #[default]
     Serve,
+    /// Say by the exit code whether the service that runs with these settings is ready.
+    Health,
     #[command(flatten)]
     Operate(Operation),
     /// Make a staff account; its password comes on standard input.
@@ -63,6 +65,7 @@ async fn main() -> anyhow::Result<()> {
             let listeners = Listeners::bind(&config.chassis, PORT).await?;
             user::serve(config, listeners, shutdown::on_signal()?).await
         }
+        Command::Health => health::check(&config.chassis, PORT).await,
         Command::Operate(operation) => user::operate(&config, &operation).await,
         Command::CreateStaff { email, name } => {
             let mut password = String::new();
