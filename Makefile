@@ -7,8 +7,9 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test chaos-events alerts-drill bench plan load load-check restore-drill docs-test images compose-up compose-down \
-	compose-test lint build tools
+.PHONY: up down reset status order verify jaeger test lint build tools
+.PHONY: chaos-events alerts-drill restore-drill docs-test bench load load-check plan
+.PHONY: images compose-up compose-down compose-test cluster-test
 
 up: build ## start everything, load the catalogue, walk an order through it
 	$(DEVSTACK) up
@@ -85,6 +86,10 @@ compose-down: ## end it; data stays
 compose-test: ## the platform in containers, an order, its trace, two gateways; nothing is left
 	scripts/compose-test
 
+# Settings are at the top of the script: IMAGES, LOAD, NAMESPACE, KEEP.
+cluster-test: ## install, load, roll, upgrade, roll back, scale and remove the chart on the current kube context
+	scripts/cluster-test
+
 lint: tools
 	scripts/bootstrap lint
 	cargo fmt --all --check
@@ -92,6 +97,7 @@ lint: tools
 	.tools/lint/bin/buf lint proto
 	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" cargo deny check bans licenses sources
 	scripts/chart-check
+	scripts/cluster-test --self-test
 	scripts/monitoring-check
 	test ! -x .tools/k6/k6 || scripts/load-check
 	scripts/docs-check

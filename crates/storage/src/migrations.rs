@@ -129,6 +129,8 @@ async fn run(
     let mut migrator = Migrator::with_migrations(migrations.iter().cloned().collect());
     migrator.dangerous_set_table_name(history);
     migrator.set_locking(false);
+    // A release that is rolled back meets the schema of the one after it.
+    migrator.set_ignore_missing(true);
     sqlx::raw_sql("set lock_timeout = '2s'")
         .execute(&mut *owner)
         .await?;

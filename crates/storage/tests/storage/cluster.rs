@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use sqlx::Connection as _;
+use sqlx::migrate::Migrator;
 use storage::Error;
 use types::{OrderId, Slot, UserId};
 
@@ -282,4 +283,22 @@ async fn migrating_again_changes_nothing() {
     );
 
     assert!(again.0.is_ok() && again.1.is_ok(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_rolled_back_accepts_the_newer_schema() {
+    let settings = support::settings(&support::flags().await);
+    let before_notes = Migrator::with_migrations(Vec::new());
+
+    let migrated = storage::migrate(
+        "order",
+        &settings.storage,
+        &[
+            ("storage_migrations", &storage::MIGRATIONS),
+            ("notes_migrations", &before_notes),
+        ],
+    )
+    .await;
+
+    assert!(migrated.is_ok(), "{migrated:?}");
 }
