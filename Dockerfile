@@ -40,7 +40,8 @@ COPY --from=recipe /src/recipe.json recipe.json
 # A layer of its own: it stays until a dependency changes.
 RUN cargo chef cook --locked --release --workspace --bins --recipe-path recipe.json
 COPY . .
-RUN cargo build --locked --release --workspace --bins
+ARG REVISION=unknown
+RUN CLOUDRETAIL_COMMIT="${REVISION}" cargo build --locked --release --workspace --bins
 ARG SERVICE
 RUN mkdir -p /out/bin /out/sbom \
     && cp "target/release/${SERVICE}" /out/bin/ \

@@ -53,7 +53,7 @@ async fn an_answer_that_does_not_come_in_time_is_found_without_the_caller() {
     let request = till.authorize_request("authorize", "tok_slow_3s");
 
     let answer = till
-        .call(order, Duration::from_millis(2500), async |mut client| {
+        .call(order, Duration::from_millis(1000), async |mut client| {
             client.authorize(request).await
         })
         .await
