@@ -49,6 +49,7 @@ chaos-events: build ## kill the broker and each consumer 20 times during 1,000 o
 alerts-drill: build ## five faults, each seen as an alert that fires and ends; figures behind every panel
 	scripts/bootstrap alerts
 	scripts/alerts-drill $(DEVSTACK) $(ALERTS_FAULTS)
+
 restore-drill: build ## sell, back up, sell on, go back to a moment, count what is there
 	TESTKIT_BUILT=1 RESTORE_ORDERS=200 cargo test --workspace --all-features --test restore -- \
 		--nocapture

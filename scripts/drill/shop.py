@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 
-from drill.ask import Failed, expect, request
+from drill.ask import Failed, expect, request, wait_for
 
 SERVICES = ("gateway", "user", "product", "order", "inventory", "payment")
 SETTINGS = {
@@ -77,6 +77,14 @@ class Customer:
         answer = request("GET", f"{self.api}/orders/{order_id}", headers=self.headers)[1]
         return answer and answer["status"]
 
+    def status_of_payment(self, order):
+        url = f"{self.api}/payments/{order['paymentId']}"
+        answer = request("GET", url, headers=self.headers)[1]
+        return answer and answer["status"]
+
+    def cancel(self, order):
+        expect("POST", f"{self.api}/orders/{order['id']}/cancel", {}, self.headers)
+
 
 class Load:
     """Reads at a steady pace, and orders; `with` begins and ends it."""
@@ -112,13 +120,14 @@ class Load:
             self.statuses[status] = self.statuses.get(status, 0) + 1
 
     def read(self):
-        headers = self.customers[0].headers
         due = time.monotonic()
         for path in itertools.cycle(self.paths):
             # What was missed while an answer took long is not made up for.
             due = max(due + 1 / READS_PER_SECOND, time.monotonic())
             if self.ended.wait(due - time.monotonic()):
                 return
+            # The gateway keeps answers for guests alone.
+            headers = None if path == "/categories" else self.customers[0].headers
             self.count(request("GET", self.platform.api + path, headers=headers)[0])
 
     def order(self):
@@ -135,13 +144,22 @@ class Load:
 
 
 def meet_what_is_rare(platform):
-    """What some panels show, and a healthy platform has not: refused logins, a write at a fence."""
+    """What some panels show, and a healthy platform has not."""
+    meet_limit_of_logins(platform)
+    meet_fence(platform)
+    meet_refund(platform)
+
+
+def meet_limit_of_logins(platform):
     login = {"email": f"{uuid.uuid4()}@example.com", "password": "not a password of anybody"}
     with concurrent.futures.ThreadPoolExecutor(16) as threads:
         url = f"{platform.api}/auth/login"
         answers = [threads.submit(request, "POST", url, login) for _ in range(16)]
     if 429 not in (statuses := [answer.result()[0] for answer in answers]):
         raise Failed(f"logins to one account are not limited: {statuses}")
+
+
+def meet_fence(platform):
     headers = platform.load.customers[0].headers
     write = threading.Thread(target=request, args=(
         "PATCH", f"{platform.api}/users/me", {"name": "Another Name"}, headers))
@@ -150,6 +168,26 @@ def meet_what_is_rare(platform):
     time.sleep(0.5)
     set_slots(platform, "active", instead_of="fenced")
     write.join()
+
+
+def meet_refund(platform):
+    customer, order = buy(platform)
+    customer.cancel(order)
+    wait_for("refund: the money is given back", 30,
+             lambda: customer.status_of_payment(order) == "refunded")
+
+
+def buy(platform):
+    """A new customer with an order whose money is taken."""
+    customer = Customer(platform)
+    # What the faults leave alone.
+    customer.put_into_cart(platform.load.skus[-1])
+    status, order = customer.place()
+    if order is None:
+        raise Failed(f"an order is answered with {status}")
+    wait_for(f"the money of order {order['id']} is taken", 30,
+             lambda: customer.status_of_payment(order) == "captured")
+    return customer, order
 
 
 def set_slots(platform, state, instead_of):

@@ -8,7 +8,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-const TRIES_MAX: u32 = 10;
+// Longer than an order whose answer was lost may stay without one.
+const TRIES_MAX: u32 = 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// One user of the API; signed in after [`Shop::login`].
@@ -170,11 +171,14 @@ pub(crate) fn status(error: &anyhow::Error) -> Option<StatusCode> {
         .map(|refusal| refusal.status)
 }
 
+/// Too busy, or busy with this very request, whose answer was lost.
 fn is_busy(error: &anyhow::Error) -> bool {
-    matches!(
-        status(error),
-        Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
-    )
+    error.downcast_ref::<Refusal>().is_some_and(|refusal| {
+        matches!(
+            refusal.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ) || refusal.problem["code"] == "key-in-progress"
+    })
 }
 
 /// A text that the answer must have.

@@ -113,7 +113,7 @@ fn check_targets(
         let knee = knee.requests_per_second.max(1.0);
         return (float(target) > knee).then(|| {
             format!(
-                "{path}.requestsPerSecond: {target} are more than the {knee:.0} that a pod carries"
+                "{path}.requestsPerSecond: {target} are more than the {knee:.0} that a pod was seen to carry"
             )
         });
     }

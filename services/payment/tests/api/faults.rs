@@ -101,7 +101,7 @@ async fn of_a_thousand_refunds_of_60_on_100_one_is_made() {
             let till = till.clone();
             async move { till.refund(&format!("refund-{number}"), Some(60)).await }
         })
-        .buffer_unordered(64)
+        .buffer_unordered(16)
         .collect()
         .await;
 
