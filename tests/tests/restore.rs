@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -120,7 +119,7 @@ async fn orders(platform: &Platform) -> BTreeSet<String> {
 }
 
 async fn bring_back(platform: &Platform, request: &Request) -> anyhow::Result<Restored> {
-    let devstack = PathBuf::from(services::binary("devstack")?);
+    let devstack = services::binary("devstack")?;
     restore::restore(&devstack, &platform.home, request, |_| {}).await
 }
 

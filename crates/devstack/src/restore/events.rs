@@ -153,13 +153,12 @@ async fn append(platform: &Platform, topic: &str, records: &[OwnedMessage]) -> a
                 .payload(record.payload().unwrap_or_default());
             copy.timestamp = record.timestamp().to_millis();
             copy.headers = record.headers().cloned();
-            producer.send_result(copy)
+            producer.send_result(copy).map_err(|(error, _)| error)
         });
         // All are queued, in their order, before the first is waited for.
         let sent: Vec<_> = sent.collect();
         let acknowledged = sent.into_iter().map(async |sent| {
-            let sent = sent.map_err(|(error, _)| error)?;
-            sent.await?.map_err(|(error, _)| error)?;
+            sent?.await?.map_err(|(error, _)| error)?;
             anyhow::Ok(())
         });
         tokio::time::timeout(SEND_LIMIT, try_join_all(acknowledged)).await??;
