@@ -8,7 +8,6 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-use crate::jaeger;
 use crate::platform::workspace;
 use crate::service::Service;
 
@@ -70,7 +69,6 @@ pub async fn pack(binaries: &Path) -> anyhow::Result<Vec<(String, u64)>> {
 /// When there is no container engine, or one cannot be made.
 pub async fn stand_ins() -> anyhow::Result<()> {
     check_engine().await?;
-    jaeger::build().await?;
     let script = workspace().join("docker/stand-ins");
     let status = Command::new(&script)
         .status()

@@ -81,7 +81,7 @@ fn program(platform: &Platform, binary: &Path) -> anyhow::Result<Program> {
 }
 
 /// Builds it once for the checkout; a changed module is built again.
-pub(crate) async fn build() -> anyhow::Result<PathBuf> {
+async fn build() -> anyhow::Result<PathBuf> {
     let folder = workspace().join(".tools/jaeger");
     let binary = folder.join("jaeger");
     let built = fs::read_to_string(folder.join("go.sum"));
