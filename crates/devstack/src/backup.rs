@@ -130,13 +130,7 @@ pub async fn make(platform: &Platform) -> anyhow::Result<Made> {
 
 /// Copies a primary, with the log that its copy needs to be consistent, and checks every file.
 async fn copy(platform: &Platform, shard: Shard, folder: PathBuf) -> anyhow::Result<()> {
-    let port = platform.ports.primary(shard).to_string();
-    let base = postgres::tool("pg_basebackup");
-    let mut command = vec![base.as_os_str()];
-    command.extend(["-h", "127.0.0.1", "-U", "postgres", "-p", &port].map(OsStr::new));
-    command.extend(["--checkpoint=fast", "--wal-method=stream", "-D"].map(OsStr::new));
-    command.push(folder.as_os_str());
-    let copied = postgres::run_as_postgres(&command).await;
+    let copied = postgres::copy_running(platform, shard, &folder).await;
     copied.with_context(|| format!("shard {shard}"))?;
     let verify = postgres::tool("pg_verifybackup");
     let verified =

@@ -228,6 +228,22 @@ pub(crate) async fn run_as_postgres(command: &[&OsStr]) -> anyhow::Result<String
     run(&argv).await
 }
 
+/// Copies a running primary into a new folder, with the log that the copy needs.
+pub(crate) async fn copy_running(
+    platform: &Platform,
+    shard: Shard,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let port = platform.ports.primary(shard).to_string();
+    let base = tool("pg_basebackup");
+    let mut command = vec![base.as_os_str()];
+    command.extend(["-h", "127.0.0.1", "-U", "postgres", "-p", &port].map(OsStr::new));
+    command.extend(["--checkpoint=fast", "--wal-method=stream", "-D"].map(OsStr::new));
+    command.push(folder.as_os_str());
+    run_as_postgres(&command).await?;
+    Ok(())
+}
+
 /// Makes every service's roles and database on both pairs, where they are missing.
 pub(crate) async fn create_databases(platform: &Platform) -> anyhow::Result<()> {
     let made = Service::BACKENDS.into_iter().flat_map(|service| {

@@ -1,6 +1,5 @@
 //! Losing a primary for good: its replica takes its place, and a new replica is copied from it.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use anyhow::{Context, bail};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::{Instance, as_postgres, psql, run, tool};
+use super::{Instance, copy_running, psql};
 use crate::platform::Platform;
 use crate::program::{PATIENCE, Stage};
 use crate::service::Shard;
@@ -57,7 +56,10 @@ pub async fn promote(platform: &Platform, shard: Shard) -> anyhow::Result<Promot
     platform.release(&primary.name())?;
     primary.ready(platform).await?;
     let writes_after = began_at.elapsed();
-    copy_to_replica(platform, primary, replica, &configuration).await?;
+    let folder = replica.folder(&platform.home);
+    copy_running(platform, shard, &folder).await?;
+    fs::write(folder.join("postgresql.conf"), configuration)?;
+    fs::write(folder.join("standby.signal"), "")?;
     platform.release(&replica.name())?;
     streams(platform, primary, replica).await?;
     Ok(Promotion {
@@ -82,28 +84,6 @@ fn exchange_folders(
     fs::rename(&new, &old)?;
     fs::write(old.join("postgresql.conf"), of_primary)?;
     Ok(of_replica)
-}
-
-async fn copy_to_replica(
-    platform: &Platform,
-    primary: Instance,
-    replica: Instance,
-    configuration: &str,
-) -> anyhow::Result<()> {
-    let folder = replica.folder(&platform.home);
-    let mut copy = as_postgres();
-    copy.push(tool("pg_basebackup"));
-    copy.extend(
-        "--host=127.0.0.1 --username=postgres --checkpoint=fast --wal-method=stream"
-            .split(' ')
-            .map(OsString::from),
-    );
-    copy.push(format!("--port={}", primary.port(platform)).into());
-    copy.extend(["--pgdata".into(), folder.clone().into()]);
-    run(&copy).await?;
-    fs::write(folder.join("postgresql.conf"), configuration)?;
-    fs::write(folder.join("standby.signal"), "")?;
-    Ok(())
 }
 
 /// Returns when the replica has all that the primary had, so that commits no longer wait.
