@@ -27,7 +27,6 @@ use testkit::{Setting, System, eventually};
 use tests::shared::PATIENT;
 use tests::stall::{Buyer, SETTLE_LIMIT, Stall, login_staff, run_sql};
 use tokio::task::JoinSet;
-use types::Sku;
 
 const TILLS: usize = 4;
 
@@ -214,16 +213,6 @@ async fn expect_to_be_told_of(regretted: &Sale, restored: &Restored) {
     cancel(&buyer, &regretted.order_id).await;
 }
 
-/// The mutant takes shard b back further: what it forgets is the stock that was sold.
-async fn open_on_shard_b(platform: &Platform) -> Stall {
-    loop {
-        let stall = Stall::open(platform, 10_000).await.unwrap();
-        if stall.sku.parse::<Sku>().unwrap().slot().get() >= 512 {
-            return stall;
-        }
-    }
-}
-
 /// A moment that cannot be had leaves everything as it is.
 async fn expect_refusal(platform: &Platform, moment: Timestamp) {
     let running = platform.process("postgres-a");
@@ -237,7 +226,7 @@ async fn expect_refusal(platform: &Platform, moment: Timestamp) {
 async fn all_shards_go_back_to_one_moment() {
     let settings: Vec<_> = PATIENT.into_iter().chain(IMPATIENT).collect();
     let system = System::start_alone(&settings).await;
-    let stall = Arc::new(open_on_shard_b(&system.platform).await);
+    let stall = Arc::new(Stall::open(&system.platform, 10_000).await.unwrap());
     let before_all = Timestamp::now();
     let day = sell_around_a_moment(&stall).await;
     expect_refusal(&system.platform, before_all).await;

@@ -90,7 +90,7 @@ async fn measure_into(file: &Path, run: &Run) -> anyhow::Result<()> {
     for (service, knee) in &measured.services {
         let (rate, p95) = (knee.requests_per_second, knee.p95_ms);
         let at_least = if knee.is_limit { "" } else { "at least " };
-        println!("{service}: {at_least}{rate:.0} requests/s a pod, p95 {p95:.0} ms");
+        println!("{service}: {at_least}{rate:.1} requests/s a pod, p95 {p95:.0} ms");
     }
     for service in Service::ALL {
         if !measured.services.contains_key(&service) {
