@@ -76,7 +76,7 @@ load-check: ## build k6 where it is missing, and check the load scenarios
 images: tools ## container images of the services, from one release build
 	scripts/bootstrap images
 	CLOUDRETAIL_COMMIT="$$(git describe --always --dirty --abbrev=40 || echo unknown)" \
-		cargo build --release --workspace --bins
+		cargo build --release --workspace --exclude tests --exclude planner --bins
 	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" $(TARGET)/release/devstack images
 
 compose-up: ## the whole platform in containers, with Jaeger, Prometheus and Grafana

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,26 +67,41 @@ def refuse_what_is_there():
         raise Fault(f"the namespace {NAMESPACE} exists: remove it, or name another with NAMESPACE")
 
 
-def load_images():
-    folder = os.environ.get("IMAGES")
-    if not folder:
-        return
-    archives = sorted(Path(folder).glob("*.tar"))
-    if not archives:
-        raise Fault(f"IMAGES: no archive (*.tar) in {folder}")
+def load_images(options):
+    """The archives of IMAGES, or else what Docker has of the images that the chart names."""
+    words = loader()
+    with tempfile.TemporaryDirectory() as folder:
+        if named := os.environ.get("IMAGES"):
+            archives = sorted(Path(named).glob("*.tar"))
+            if not archives:
+                raise Fault(f"IMAGES: no archive (*.tar) in {named}")
+            if not words:
+                raise Fault("LOAD: how images get into the cluster of this context is not known")
+            for archive in archives:
+                run(*words, str(archive))
+        elif words and shutil.which("docker"):
+            wanted = set(re.findall(r'image: "(.+)"', helm("template", RELEASE, CHART, *options)))
+            archives = sorted(wanted & set(run("docker", "images", "--format={{.Repository}}:{{.Tag}}").split()))
+            archive = Path(folder, "image.tar")
+            for image in archives:
+                run("docker", "save", f"--output={archive}", image)
+                run(*words, str(archive))
+        else:
+            return
+    say(f"{len(archives)} images are loaded")
+
+
+def loader():
+    """The command that loads the archive which is its last word; none where the cluster pulls."""
     context = run("kubectl", "config", "current-context").strip()
     name = context.partition("-")[2]
     if command := os.environ.get("LOAD"):
-        words = shlex.split(command)
-    elif context.startswith("kind-"):
-        words = ["kind", "load", "image-archive", "--name", name]
-    elif context.startswith("k3d-"):
-        words = ["k3d", "image", "import", "--cluster", name]
-    else:
-        raise Fault(f"LOAD: how images get into the cluster of context {context} is not known")
-    for archive in archives:
-        run(*words, str(archive))
-    say(f"{len(archives)} images are loaded")
+        return shlex.split(command)
+    if context.startswith("kind-"):
+        return ["kind", "load", "image-archive", "--name", name]
+    if context.startswith("k3d-"):
+        return ["k3d", "image", "import", "--cluster", name]
+    return []
 
 
 def rolled_out():

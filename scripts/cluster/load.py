@@ -156,6 +156,8 @@ def scale(load):
                     up = time.monotonic() - started
                 time.sleep(1)
             heavily = Log(process.stdout.read()).phases[""]
+        if heavily.requests == 0:
+            raise Fault("scaling: the heavy load told of no request")
         if up is None:
             raise Fault(f"scaling: {heavily.requests} requests in 120 s, and the gateway stayed alone")
         started = time.monotonic()

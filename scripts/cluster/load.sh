@@ -87,8 +87,12 @@ heavy)
     product=$(cat /tmp/product)
     end=$(($(date +%s) + $2))
     for _ in 1 2 3 4 5 6 7 8; do
-        while [ "$(date +%s)" -lt $end ]; do stay 200 1000; done |
-            awk '{ count++ } $1 !~ /^2/ { failed++ } END { print "requests", count + 0, failed + 0 }' &
+        while [ "$(date +%s)" -lt $end ]; do stay 200 1000; done | sort | uniq -c | while read -r count status; do
+            case $status in
+            2*) echo "requests $count 0" ;;
+            *) echo "requests $count $count" ;;
+            esac
+        done &
     done
     wait
     ;;

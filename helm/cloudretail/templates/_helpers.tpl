@@ -55,6 +55,32 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* Gives the volume `data` of a `storageClass` to `user`, where it is a folder of root's. */ -}}
+{{- define "cloudretail.handOver" -}}
+{{- $of := . -}}
+{{- if .root.Values.volumes.handOver -}}
+{{- range (lookup "storage.k8s.io/v1" "StorageClass" "" "").items -}}
+{{- $isDefault := eq "true" (dig "annotations" "storageclass.kubernetes.io/is-default-class" "" .metadata) -}}
+{{- if and (eq .provisioner "kubernetes.io/host-path") ($of.storageClass | empty | ternary $isDefault (eq .metadata.name $of.storageClass)) -}}
+initContainers:
+  - name: hand-over
+    image: {{ $of.root.Values.images.postgres.name | quote }}
+    imagePullPolicy: {{ $of.root.Values.image.pullPolicy }}
+    command: [chown, {{ printf "%v:%v" $of.user $of.user | quote }}, /data]
+    securityContext: {{- include "cloudretail.containerSecurity" $of | nindent 6 | replace "drop: [ALL]" "drop: [ALL], add: [CHOWN]" }}
+      runAsNonRoot: false
+      runAsUser: 0
+      runAsGroup: 0
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    volumeMounts:
+      - {name: data, mountPath: /data}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* What every pod has; `user` is the one that its image knows. */ -}}
 {{- define "cloudretail.pod" -}}
 automountServiceAccountToken: false
