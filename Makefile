@@ -77,7 +77,7 @@ images: tools ## container images of the services, from one release build
 	scripts/bootstrap images
 	CLOUDRETAIL_COMMIT="$$(git describe --always --dirty --abbrev=40 || echo unknown)" \
 		cargo build --release --workspace --exclude tests --exclude planner --bins
-	PATH="$$PATH:$(CURDIR)/.tools/lint/bin" $(TARGET)/release/devstack images
+	$(TARGET)/release/devstack images
 
 compose-up: ## the whole platform in containers, with Jaeger, Prometheus and Grafana
 	scripts/compose --profile observability up --detach --wait

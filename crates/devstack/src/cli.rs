@@ -129,8 +129,8 @@ struct Images {
     /// The folder of release binaries; default: where devstack itself lies
     #[arg(long)]
     binaries: Option<PathBuf>,
-    /// First make stand-ins for the images of others that cannot be pulled
-    #[arg(long)]
+    /// Instead, make stand-ins for the images of others that cannot be pulled
+    #[arg(long, conflicts_with = "binaries")]
     stand_ins: bool,
 }
 

@@ -1,5 +1,7 @@
 //! Container images of the services, packed from binaries that are already built.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,9 @@ pub async fn pack(binaries: &Path) -> anyhow::Result<Vec<(String, u64)>> {
             bail!("{binary} is missing: cargo build --release --workspace --bins");
         }
     }
-    let base = size(&base()?).await?;
+    let base = base()?;
+    stand_ins(&[&base]).await?;
+    let base = size(&base).await?;
     let revision = revision().await;
     let mut images = Vec::new();
     for program in programs() {
@@ -62,15 +66,17 @@ pub async fn pack(binaries: &Path) -> anyhow::Result<Vec<(String, u64)>> {
     Ok(images)
 }
 
-/// Makes stand-ins for the images that cannot be pulled, see `docker/stand-ins`.
+/// Makes stand-ins for those of these images that cannot be pulled; with none, for all that compose
+/// and the chart name. See `docker/stand-ins`.
 ///
 /// # Errors
 ///
 /// When there is no container engine, or one cannot be made.
-pub async fn stand_ins() -> anyhow::Result<()> {
+pub async fn stand_ins(images: &[&str]) -> anyhow::Result<()> {
     check_engine().await?;
     let script = workspace().join("docker/stand-ins");
     let status = Command::new(&script)
+        .args(images)
         .status()
         .await
         .with_context(|| format!("cannot run {}", script.display()))?;
@@ -109,7 +115,9 @@ async fn fill(context: &Path, program: &str, binaries: &Path) -> anyhow::Result<
         "--cargo-package",
         program,
     ];
-    let parts = run("cargo", &arguments).await?;
+    let parts = run("cargo", &arguments)
+        .await
+        .context("fetch it with: scripts/bootstrap images")?;
     fs::write(sbom.join(format!("{program}.cdx.json")), parts)?;
     Ok(())
 }
@@ -138,10 +146,18 @@ async fn check_engine() -> anyhow::Result<()> {
     }
 }
 
+/// Where programs are looked for: then where `scripts/bootstrap` puts them.
+fn path_with_tools() -> anyhow::Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let tools = workspace().join(".tools/lint/bin");
+    Ok(env::join_paths(env::split_paths(&path).chain([tools]))?)
+}
+
 /// What a command of the workspace prints.
 async fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", path_with_tools()?)
         .current_dir(workspace())
         .output()
         .await

@@ -7,7 +7,7 @@ use devstack::images;
 
 pub(super) async fn run(binaries: Option<PathBuf>, stand_ins: bool) -> anyhow::Result<()> {
     if stand_ins {
-        images::stand_ins().await?;
+        return images::stand_ins(&[]).await;
     }
     let this = std::env::current_exe()?;
     let beside = this.parent().context("this program has no folder")?;
