@@ -6,6 +6,7 @@ import {Counter} from 'k6/metrics';
 import {Session, URL, need, send} from './client.js';
 
 const GOODS_MAX = 100;
+const NEW_GOODS = 20;
 // The run's own warehouse, so that no other's stock is touched.
 const WAREHOUSE = 'load';
 const ON_HAND = 500_000;
@@ -44,17 +45,45 @@ export function reckon(shop) {
   }
 }
 
-/** The newest products, with one variant of each. */
+/** The newest products, with one variant of each; where staff finds none, new ones. */
 function catalogue() {
-  const {items} = need('listProducts', 'GET', `/api/products?limit=${GOODS_MAX}`);
+  let items = newest();
   if (items.length === 0) {
-    throw new Error(`URL: the shop at ${URL} sells nothing; a load needs a catalogue`);
+    if (staff === null) {
+      throw new Error(`URL: the shop at ${URL} sells nothing; a load needs a catalogue, or STAFF to make one`);
+    }
+    fill();
+    items = newest();
   }
   return items.map(({id, category, name, variants}) => {
     // The longest: a short one may be a stop word.
     const [word] = name.toLowerCase().split(' ').sort((a, b) => b.length - a.length);
     return {id, category, word, sku: variants[0].sku};
   });
+}
+
+const newest = () => need('listProducts', 'GET', `/api/products?limit=${GOODS_MAX}`).items;
+
+function fill() {
+  const token = staffToken();
+  const skus = Array.from({length: NEW_GOODS}, (_, i) => `LOAD-${i + 1}`);
+  // An earlier run may have come so far.
+  const expected = [201, 409];
+  need('createCategory', 'POST', '/api/categories', {body: {slug: 'load', name: 'Load'}, token, expected});
+  for (const [i, sku] of skus.entries()) {
+    const price = {minorUnits: 1000 + i, currency: 'USD'};
+    const body = {
+      slug: sku.toLowerCase(),
+      name: `Article ${i + 1}`,
+      description: 'Made by a load, not for sale.',
+      category: 'load',
+      attributes: {},
+      variants: [{sku, options: {}, price}],
+    };
+    need('createProduct', 'POST', '/api/products', {body, token, expected});
+  }
+  restock(skus.map((sku) => ({sku})));
+  sleep(SETTLED_SECONDS);
 }
 
 /** All requests come from one address, which must be allowed them. */

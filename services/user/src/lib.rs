@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use auth::Role;
 use chassis::{Chassis, Listeners};
 use proto::user::v1::user_service_server::UserServiceServer;
+use serde::Deserialize;
 use storage::Cluster;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -85,6 +86,36 @@ pub async fn create_staff(
     name: &str,
     password: &str,
 ) -> anyhow::Result<()> {
+    match register_staff(config, email, name, password).await? {
+        Err(Error::EmailTaken) => anyhow::bail!("--email: {}", Error::EmailTaken),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// The same for the account in a file; one whose e-mail is taken stays as it is.
+pub async fn ensure_staff(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let account = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let StaffAccount { email, password } =
+        serde_json::from_slice(&account).with_context(|| file.display().to_string())?;
+    match register_staff(config, &email, "Staff", &password).await? {
+        Err(Error::EmailTaken) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// What a load takes as `STAFF`, too.
+#[derive(Deserialize)]
+struct StaffAccount {
+    email: String,
+    password: String,
+}
+
+async fn register_staff(
+    config: &Config,
+    email: &str,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<Result<(), Error>> {
     let new = NewUser::parse(email, password, name).map_err(|faults| {
         let faults: Vec<_> = faults
             .iter()
@@ -94,10 +125,7 @@ pub async fn create_staff(
     })?;
     let cluster = operator::connect(SERVICE, &config.chassis, &config.storage).await?;
     let accounts = Accounts::new(config, Store::new(cluster))?;
-    match accounts.register(new, Role::Staff).await {
-        Err(Error::EmailTaken) => anyhow::bail!("--email: {}", Error::EmailTaken),
-        outcome => outcome.map(drop).map_err(Into::into),
-    }
+    Ok(accounts.register(new, Role::Staff).await.map(drop))
 }
 
 /// Writes a new private key for access tokens; `out` must not exist.

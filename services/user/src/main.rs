@@ -39,6 +39,8 @@ enum Command {
         #[arg(long, default_value = "Staff")]
         name: String,
     },
+    /// Make the staff account that a JSON file has as `email` and `password`, unless it is there.
+    EnsureStaff { file: PathBuf },
 }
 
 #[derive(Parser)]
@@ -73,5 +75,6 @@ async fn main() -> anyhow::Result<()> {
             let password = password.trim_end_matches(['\r', '\n']);
             user::create_staff(&config, &email, &name, password).await
         }
+        Command::EnsureStaff { file } => user::ensure_staff(&config, &file).await,
     }
 }

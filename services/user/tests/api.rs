@@ -218,6 +218,26 @@ async fn staff_made_by_an_operator_signs_in_as_staff() {
     assert_eq!(profile.unwrap().role, wire::Role::Staff as i32);
 }
 
+#[tokio::test]
+async fn staff_of_a_file_is_made_once() {
+    let harness = Harness::get();
+    let guest = harness.guest().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("staff.json");
+    let account =
+        |password| format!(r#"{{"email": "file@example.com", "password": "{password}"}}"#);
+
+    std::fs::write(&file, account(PASSWORD)).unwrap();
+    user::ensure_staff(&harness.config(), &file).await.unwrap();
+    std::fs::write(&file, account("quite another password")).unwrap();
+    user::ensure_staff(&harness.config(), &file).await.unwrap();
+    std::fs::write(&file, "{}").unwrap();
+    let refused = user::ensure_staff(&harness.config(), &file).await;
+
+    guest.login("file@example.com", PASSWORD).await.unwrap();
+    assert!(format!("{:#}", refused.unwrap_err()).contains("email"));
+}
+
 type Sessions = Arc<Mutex<Vec<String>>>;
 
 /// The sessions that the service tells are revoked, from now on.
