@@ -7,7 +7,7 @@ BUILD := cargo build --workspace --all-features
 # Tests mostly wait for processes that were killed: more of them than processors may run at once.
 TESTKIT := TESTKIT_BUILT=1 TESTKIT_HOME=$(TARGET)/testkit RUST_TEST_THREADS=4
 
-.PHONY: up down reset status order verify jaeger test lint build tools
+.PHONY: up down reset status order verify jaeger test lint lint-test build tools
 .PHONY: chaos-events alerts-drill restore-drill docs-test bench load load-check plan
 .PHONY: images compose-up compose-down compose-test cluster-test
 
@@ -104,6 +104,16 @@ lint: tools
 	test ! -x .tools/k6/k6 || scripts/load-check
 	scripts/docs-check
 	scripts/container-check
+
+lint-test: tools ## spoils copies, and sees that each check of `lint` finds what it looks for
+	scripts/bootstrap lint
+	scripts/bootstrap load
+	scripts/chart-check --self-test
+	scripts/monitoring-check --self-test
+	scripts/load-check --self-test
+	scripts/docs-check --self-test
+	scripts/container-check --self-test
+	scripts/cluster-test --self-test
 
 build: tools
 	$(BUILD)
