@@ -73,7 +73,7 @@ pub async fn connect<K>(
 ) -> anyhow::Result<Cluster<K>> {
     let admin = TcpListener::bind("127.0.0.1:0").await?;
     let chassis = Chassis::start(service, chassis, admin, CancellationToken::new())?;
-    Ok(Cluster::connect(&chassis, storage).await?)
+    Ok(Cluster::connect_at_once(&chassis, storage).await?)
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the operator asked for")]

@@ -7,6 +7,7 @@ use chassis::{Chassis, Context};
 use futures::future::join_all;
 use rand::RngExt as _;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use types::{Routes, Slot};
 
 use crate::config::Databases;
@@ -14,6 +15,9 @@ use crate::map::SlotMap;
 use crate::metrics::{Metrics, ShardLabels, SlotLabels};
 use crate::pool::{Pool, Role};
 use crate::{Config, Error, Shard, WriteTx, idempotency};
+
+/// The pause between two tries to read the first slot map.
+const FIRST_MAP_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often the slot map is read.
 const MAP_PERIOD: Duration = Duration::from_secs(5);
@@ -57,8 +61,24 @@ impl<K> Clone for Cluster<K> {
 impl<K> Cluster<K> {
     /// Loads the slot map and follows it, and the replicas' lag, until shutdown. A call whose caller
     /// has met a newer map waits until that is read.
+    ///
+    /// Until shutdown it waits for the database that has the map: a service that ended instead would
+    /// be started again after longer and longer pauses.
     pub async fn connect(chassis: &Chassis, config: &Config) -> Result<Self, Error> {
-        let inner = Arc::new(Inner::connect(chassis, config).await?);
+        Self::connect_within(chassis, config, Some(chassis.shutdown())).await
+    }
+
+    /// The same for a command, which fails where that database is out of reach.
+    pub async fn connect_at_once(chassis: &Chassis, config: &Config) -> Result<Self, Error> {
+        Self::connect_within(chassis, config, None).await
+    }
+
+    async fn connect_within(
+        chassis: &Chassis,
+        config: &Config,
+        wait_until: Option<CancellationToken>,
+    ) -> Result<Self, Error> {
+        let inner = Arc::new(Inner::connect(chassis, config, wait_until).await?);
         inner.follow(chassis);
         // Weak: the pools hold the chassis.
         let weak = Arc::downgrade(&inner);
@@ -119,8 +139,37 @@ impl<K> Cluster<K> {
     }
 }
 
+/// The map, once its database can be reached or waiting has ended.
+async fn first_map(
+    control: &Arc<Pool>,
+    names: &[Arc<str>],
+    wait_until: Option<CancellationToken>,
+) -> Result<Option<SlotMap>, Error> {
+    loop {
+        let error = match SlotMap::load(control, names, 0).await {
+            Err(error) if error.is_out_of_reach() => error,
+            answer => return answer,
+        };
+        let Some(until) = &wait_until else {
+            return Err(error);
+        };
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "waiting for the slot map"
+        );
+        tokio::select! {
+            () = until.cancelled() => return Err(error),
+            () = tokio::time::sleep(FIRST_MAP_PAUSE) => {}
+        }
+    }
+}
+
 impl Inner {
-    async fn connect(chassis: &Chassis, config: &Config) -> Result<Self, Error> {
+    async fn connect(
+        chassis: &Chassis,
+        config: &Config,
+        wait_until: Option<CancellationToken>,
+    ) -> Result<Self, Error> {
         let databases = Databases::parse(config)?;
         let metrics = chassis.register(Metrics::register);
         let pool = |shard: &Arc<str>, role, database| {
@@ -139,7 +188,7 @@ impl Inner {
             names.push(name);
         }
         let (control, _) = &pools[0];
-        let Some(map) = SlotMap::load(control, &names, 0).await? else {
+        let Some(map) = first_map(control, &names, wait_until).await? else {
             return Err(Error::Setting(format!(
                 "shard {} has no slot map: run `migrate` first",
                 control.shard

@@ -49,6 +49,15 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether the database did not answer, which it may do later.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::ShardDown { source, .. } => source.as_ref().is_none_or(is_connection_failure),
+            Self::Database(cause) => is_connection_failure(cause),
+            _ => false,
+        }
+    }
 }
 
 /// Whether the connection is of no more use, and others to the same server may not be either.

@@ -1,9 +1,15 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use storage::Error;
+use storage::{Cluster, Error};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use types::{OrderId, Slot, UserId};
 
 use crate::support::{self, owner_of, publish_map, read, write};
@@ -216,6 +222,62 @@ async fn a_crowd_opens_no_more_connections_than_the_pool_has() {
     .unwrap();
 
     assert!((1..=3).contains(&opened), "{opened}");
+}
+
+/// The address of a server that hangs up on everybody, until `open` passes everybody on.
+async fn door_to(server: String, open: Arc<AtomicBool>, porter: &mut JoinSet<()>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    porter.spawn(async move {
+        let mut guests = JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            if open.load(Ordering::Relaxed) {
+                let mut server = TcpStream::connect(&server).await.unwrap();
+                guests.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_service_waits_for_the_database_that_has_the_map_and_a_command_does_not() {
+    let databases = &support::fixture().await.databases;
+    let (a, b) = databases.shards.split_once(',').unwrap();
+    let (user, rest) = a.split_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let open = Arc::new(AtomicBool::new(false));
+    let mut porter = JoinSet::new();
+    let door = door_to(server.to_owned(), Arc::clone(&open), &mut porter).await;
+    let shards = format!("--shards={user}@{door}/{database},{b}");
+    let settings = support::settings_with(&[&shards, "--replicas=", "--direct="]).await;
+    let (chassis, _) = support::chassis("order", &settings).await;
+    let (commands, _) = support::chassis("order", &settings).await;
+
+    let command = Cluster::<UserId>::connect_at_once(&commands, &settings.storage).await;
+    let service = Cluster::<UserId>::connect(&chassis, &settings.storage);
+    let opening = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        open.store(true, Ordering::Relaxed);
+    };
+    let (service, ()) = tokio::join!(service, opening);
+
+    assert!(matches!(command.err(), Some(Error::ShardDown { .. })));
+    let of_shard_a = UserId::new(Slot::new(6).unwrap());
+    let tx = service.unwrap().begin(&of_shard_a).await;
+    tx.unwrap().rollback().await;
+}
+
+#[tokio::test]
+async fn a_service_that_waits_ends_when_it_is_told_to() {
+    let shards = "--shards=a=postgres://order@127.0.0.1:1/order";
+    let settings = support::settings_with(&[shards, "--replicas=", "--direct="]).await;
+    let (chassis, _) = support::chassis("order", &settings).await;
+    chassis.shutdown().cancel();
+
+    let ended = Cluster::<UserId>::connect(&chassis, &settings.storage).await;
+
+    assert!(matches!(ended.err(), Some(Error::ShardDown { .. })));
 }
 
 #[tokio::test]

@@ -82,12 +82,7 @@ impl Process {
 
 /// A process on the test's databases; further flags replace those of the same name.
 pub async fn process_of(service: &'static str, further: &[&str]) -> Process {
-    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
-    let replaced: Vec<_> = further.iter().map(|flag| name(flag)).collect();
-    let mut flags = flags().await;
-    flags.retain(|flag| !replaced.contains(&name(flag)));
-    flags.extend(further.iter().map(|flag| (*flag).to_owned()));
-    let settings = settings(&flags);
+    let settings = settings_with(further).await;
     let (chassis, admin) = chassis(service, &settings).await;
     let cluster = Cluster::connect(&chassis, &settings.storage).await.unwrap();
     Process {
@@ -95,6 +90,16 @@ pub async fn process_of(service: &'static str, further: &[&str]) -> Process {
         cluster,
         admin,
     }
+}
+
+/// The test's databases; further flags replace those of the same name.
+pub async fn settings_with(further: &[&str]) -> Settings {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let replaced: Vec<_> = further.iter().map(|flag| name(flag)).collect();
+    let mut flags = flags().await;
+    flags.retain(|flag| !replaced.contains(&name(flag)));
+    flags.extend(further.iter().map(|flag| (*flag).to_owned()));
+    settings(&flags)
 }
 
 pub async fn cluster_of(service: &'static str, further: &[&str]) -> Cluster<UserId> {
