@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -224,16 +224,24 @@ async fn a_crowd_opens_no_more_connections_than_the_pool_has() {
     assert!((1..=3).contains(&opened), "{opened}");
 }
 
-/// The address of a server that hangs up on everybody, until `open` passes everybody on.
-async fn door_to(server: String, open: Arc<AtomicBool>, porter: &mut JoinSet<()>) -> SocketAddr {
+/// A way to a server that hangs up on everybody until it is open.
+#[derive(Default)]
+struct Door {
+    is_open: AtomicBool,
+    turned_away: AtomicUsize,
+}
+
+async fn door_to(server: String, door: Arc<Door>, porter: &mut JoinSet<()>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     porter.spawn(async move {
         let mut guests = JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
-            if open.load(Ordering::Relaxed) {
+            if door.is_open.load(Ordering::Relaxed) {
                 let mut server = TcpStream::connect(&server).await.unwrap();
                 guests.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            } else {
+                door.turned_away.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
@@ -246,19 +254,23 @@ async fn a_service_waits_for_the_database_that_has_the_map_and_a_command_does_no
     let (a, b) = databases.shards.split_once(',').unwrap();
     let (user, rest) = a.split_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
-    let open = Arc::new(AtomicBool::new(false));
+    let door = Arc::new(Door::default());
     let mut porter = JoinSet::new();
-    let door = door_to(server.to_owned(), Arc::clone(&open), &mut porter).await;
-    let shards = format!("--shards={user}@{door}/{database},{b}");
+    let address = door_to(server.to_owned(), Arc::clone(&door), &mut porter).await;
+    let shards = format!("--shards={user}@{address}/{database},{b}");
     let settings = support::settings_with(&[&shards, "--replicas=", "--direct="]).await;
     let (chassis, _) = support::chassis("order", &settings).await;
     let (commands, _) = support::chassis("order", &settings).await;
 
     let command = Cluster::<UserId>::connect_at_once(&commands, &settings.storage).await;
     let service = Cluster::<UserId>::connect(&chassis, &settings.storage);
+    let turned_away = door.turned_away.load(Ordering::Relaxed);
     let opening = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        open.store(true, Ordering::Relaxed);
+        testkit::eventually(Duration::from_secs(10), async || {
+            (door.turned_away.load(Ordering::Relaxed) > turned_away).then_some(())
+        })
+        .await;
+        door.is_open.store(true, Ordering::Relaxed);
     };
     let (service, ()) = tokio::join!(service, opening);
 
