@@ -12,11 +12,16 @@ use devstack::postgres::psql;
 use devstack::service::{Service, Shard};
 use devstack::wait;
 use futures::future::try_join_all;
+use tokio::sync::OnceCell;
 
 use crate::names;
 use crate::servers::locked;
 
-const REPLAY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a replica may stand still. How long it replays is not limited: a busy disk takes its
+/// time for the hundreds of files of each database.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(20);
+
+static ABANDONED_ARE_DROPPED: OnceCell<()> = OnceCell::const_new();
 
 /// Makes the service's databases under `platform`'s names on both pairs, replicas included.
 ///
@@ -28,7 +33,9 @@ pub(crate) async fn create(
     migrator: &Path,
     migrate: impl AsyncFnOnce(Platform) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    drop_abandoned(platform).await?;
+    ABANDONED_ARE_DROPPED
+        .get_or_try_init(|| drop_abandoned(platform))
+        .await?;
     let template = Template::of(service, migrator)?;
     let lock = servers.home.run().join(format!("{service}-template.lock"));
     let lock = locked(File::create(lock)?, File::lock).await?;
@@ -99,30 +106,45 @@ async fn is_sealed(platform: &Platform, template: &str) -> anyhow::Result<bool> 
 
 /// Returns when the replica has a database that the primary made.
 async fn replayed(platform: &Platform, shard: Shard, position: &str) -> anyhow::Result<()> {
-    const REACHED: &str = "select pg_last_wal_replay_lsn() >= :'position'";
+    const REPLAYED: &str = "select pg_last_wal_replay_lsn()";
+    const REACHED: &str = "select pg_last_wal_replay_lsn() >= :'position', \
+                           wait_event_type, wait_event \
+                           from pg_stat_activity where backend_type = 'startup'";
     let replica = platform.ports.replica(shard);
-    wait::until("the replica", REPLAY_LIMIT, async || {
-        let reached = psql(replica, &[("position", position)], REACHED).await?;
-        if reached.trim() != "t" {
-            bail!("it has not replayed {position}");
+    let mut last = String::new();
+    loop {
+        let reached = wait::until("the replica", STANDSTILL_LIMIT, async || {
+            let reached = psql(replica, &[("position", position)], REACHED).await?;
+            if !reached.starts_with('t') {
+                bail!("it has not replayed {position}: {}", reached.trim());
+            }
+            Ok(())
+        });
+        let Err(error) = reached.await else {
+            return Ok(());
+        };
+        let replayed = psql(replica, &[], REPLAYED).await?;
+        if replayed == last {
+            return Err(error.context(format!("it stands still at {}", last.trim())));
         }
-        Ok(())
-    })
-    .await
+        last = replayed;
+    }
 }
 
 /// Drops the databases of test binaries that have ended.
 async fn drop_abandoned(platform: &Platform) -> anyhow::Result<()> {
     const ALL: &str = "select datname from pg_database";
     const DROP: &str = r#"drop database if exists :"database" with (force)"#;
-    for shard in Shard::ALL {
+    let drops = Shard::ALL.map(|shard| async move {
         let primary = platform.ports.primary(shard);
         let databases = psql(primary, &[], ALL).await?;
         for database in databases.lines().filter(|name| names::is_abandoned(name)) {
             // Another test binary may be dropping it too.
             let _ = psql(primary, &[("database", database)], DROP).await;
         }
-    }
+        anyhow::Ok(())
+    });
+    try_join_all(drops).await?;
     Ok(())
 }
 
