@@ -3,7 +3,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "`chaos_events` is a command line in the shape of a test"
+    reason = "`make chaos-events` is a command line in the shape of a test"
 )]
 
 use std::env;
@@ -81,26 +81,11 @@ fn report(what: &str, committed: impl Display, applied: impl Display) {
     println!("{what:<16} {committed:>6} committed {applied:>6} applied");
 }
 
+/// `make chaos-events` has more kills and orders; without inboxes, `CHAOS_INBOX=off`, it fails.
 #[tokio::test]
 async fn every_event_takes_effect_once_while_the_broker_and_the_consumers_are_killed() {
-    const KILLS: usize = 2;
-    let system = System::start_alone(&PATIENT).await;
-    let stall = Stall::open(&system.platform, 1_000).await.unwrap();
-    let mut sales = Vec::new();
-    for victim in VICTIMS.repeat(KILLS) {
-        sales.extend(buy_and_kill(&stall, ORDERS_PER_KILL, victim).await);
-    }
-    assert_eq!(sales.len(), 40);
-    expect_exact_effects(&stall, &sales).await;
-}
-
-/// `make chaos-events`: the same, with 1,000 orders unless `CHAOS_KILLS` says otherwise, and
-/// without inboxes when `CHAOS_INBOX` is `off`.
-#[tokio::test]
-#[ignore = "it takes a quarter of an hour"]
-async fn chaos_events() {
-    const ORDERS_PER_KILL: usize = 10;
-    let kills = env::var("CHAOS_KILLS").map_or(20, |kills| kills.parse().expect("CHAOS_KILLS"));
+    let kills = count("CHAOS_KILLS", 2);
+    let orders = count("CHAOS_ORDERS", ORDERS_PER_KILL);
     let mut settings = PATIENT.to_vec();
     match env::var("CHAOS_INBOX").as_deref() {
         Ok("off") => settings.extend(CONSUMERS.map(|consumer| inbox_off(consumer.service))),
@@ -112,11 +97,16 @@ async fn chaos_events() {
     let mut sales = Vec::new();
     for round in 1..=kills {
         for victim in VICTIMS {
-            sales.extend(buy_and_kill(&stall, ORDERS_PER_KILL, victim).await);
+            sales.extend(buy_and_kill(&stall, orders, victim).await);
             println!("kill {round} of {}: {} orders", victim.0, sales.len());
         }
     }
+    assert_eq!(sales.len(), kills * VICTIMS.len() * orders);
     expect_exact_effects(&stall, &sales).await;
+}
+
+fn count(setting: &str, default: usize) -> usize {
+    env::var(setting).map_or(default, |count| count.parse().expect(setting))
 }
 
 #[tokio::test]
