@@ -1,6 +1,5 @@
 """The cluster of the current kube context, the release, and its namespace."""
 
-import contextlib
 import json
 import os
 import re
@@ -122,12 +121,6 @@ def leftovers():
     kinds = [kind for kind in kinds if kind.split(".")[0] != "events"]
     names = kubectl("get", ",".join(kinds), "--ignore-not-found", "--output=name").split()
     return [name for name in names if name not in ("configmap/kube-root-ca.crt", "serviceaccount/default")]
-
-
-def remove():
-    with contextlib.suppress(Fault):
-        helm("uninstall", RELEASE, "--ignore-not-found")
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=5m", namespaced=False)
 
 
 def say(line):
