@@ -80,7 +80,8 @@ def load_images(options):
                 run(*words, str(archive))
         elif words and shutil.which("docker"):
             wanted = set(re.findall(r'image: "(.+)"', helm("template", RELEASE, CHART, *options)))
-            archives = sorted(wanted & set(run("docker", "images", "--format={{.Repository}}:{{.Tag}}").split()))
+            make_images(wanted - docker_images())
+            archives = sorted(wanted & docker_images())
             archive = Path(folder, "image.tar")
             for image in archives:
                 run("docker", "save", f"--output={archive}", image)
@@ -88,6 +89,20 @@ def load_images(options):
         else:
             return
     say(f"{len(archives)} images are loaded")
+
+
+def docker_images():
+    return set(run("docker", "images", "--format={{.Repository}}:{{.Tag}}").split())
+
+
+def make_images(missing):
+    """Ours are built; those of others are pulled, or else replaced."""
+    ours = {image for image in missing if image.startswith("cloudretail/")}
+    if ours:
+        say("images of the services are missing: make images")
+        run("make", "--directory", ROOT, "images")
+    if others := sorted(missing - ours):
+        run(ROOT / "docker/stand-ins", *others)
 
 
 def loader():
