@@ -5,7 +5,7 @@ mod stores;
 use crate::Service;
 use crate::capacity::{Capacity, Knee};
 use crate::demand::Demand;
-use crate::plan::{carries, pods};
+use crate::pods::{carries, pods};
 use crate::quantity::{Quantity, float, right_sized};
 use crate::values::{Values, Wanted};
 

@@ -3,7 +3,8 @@
 use crate::Service;
 use crate::capacity::{Capacity, Knee, Machine, Measured};
 use crate::data::stored_gib;
-use crate::plan::{Plan, ServicePlan, pods_by_hour};
+use crate::plan::{Plan, ServicePlan};
+use crate::pods::pods_by_hour;
 use crate::quantity::float;
 
 const HOURS_PER_MONTH: f64 = 730.0;

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use crate::Service;
 use crate::capacity::{Capacity, Database, Measured};
 use crate::data::stored_gib;
-use crate::plan::own_rate;
+use crate::pods::own_rate;
 use crate::quantity::{ceil, ceil_to, float};
 use crate::values::Values;
 

@@ -11,6 +11,7 @@ mod kafka;
 pub mod measure;
 pub mod overlay;
 pub mod plan;
+mod pods;
 pub mod quantity;
 pub mod report;
 mod service;

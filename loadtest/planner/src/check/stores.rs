@@ -3,7 +3,7 @@
 use crate::Service;
 use crate::capacity::{Capacity, Measured};
 use crate::demand::Demand;
-use crate::plan::own_rate;
+use crate::pods::own_rate;
 use crate::quantity::{Quantity, float};
 use crate::values::Values;
 use crate::{databases, kafka};

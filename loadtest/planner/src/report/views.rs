@@ -6,7 +6,7 @@ use crate::Service;
 use crate::capacity::Knee;
 use crate::cost;
 use crate::data::stored_gib;
-use crate::plan::{carries, pods, pods_by_hour};
+use crate::pods::{carries, pods, pods_by_hour};
 use crate::quantity::{Quantity, float};
 
 /// How far the weekly view looks.
