@@ -14,8 +14,8 @@ use testkit::eventually;
 /// How long an order may take to settle after the last fault.
 pub const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Replicas are half a second late.
-const REPLICA_LIMIT: Duration = Duration::from_secs(20);
+/// Replicas are half a second late; on a busy disk they replay many times as long.
+const REPLICA_LIMIT: Duration = Duration::from_secs(60);
 
 /// One product of one variant, in one warehouse.
 pub struct Stall {

@@ -14,8 +14,6 @@ use crate::service::Service;
 use crate::services;
 use crate::wait;
 
-const RESTART_LIMIT: Duration = Duration::from_secs(20);
-
 impl Platform {
     /// The running process of that name: `order`, `redis-order`, `kafka`, `postgres-a-replica`.
     pub fn process(&self, name: &str) -> Option<Process> {
@@ -42,7 +40,7 @@ impl Platform {
     /// Kills a service and waits until its successor may have traffic.
     pub async fn restart(&self, service: Service) -> anyhow::Result<()> {
         self.kill(service.name()).await?;
-        wait::until(service.name(), RESTART_LIMIT, async || {
+        wait::until(service.name(), wait::START_LIMIT, async || {
             match self.process(service.name()) {
                 Some(_) => Ok(()),
                 None => bail!("it was not started again"),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::process::Command;
@@ -16,7 +15,6 @@ const GO_MOD: &str = include_str!("../assets/jaeger/go.mod");
 const GO_SUM: &str = include_str!("../assets/jaeger/go.sum");
 const CONFIGURATION: &str = include_str!("../assets/jaeger/config.yaml");
 const PACKAGE: &str = "github.com/jaegertracing/jaeger/cmd/jaeger";
-const START_LIMIT: Duration = Duration::from_secs(20);
 /// As `assets/jaeger/go.mod` says.
 const GO_MINOR_MIN: u32 = 25;
 const GO_MISSING: &str = "Jaeger is built with Go 1.25 or newer, and Debian's is older: \
@@ -53,7 +51,7 @@ pub async fn start(platform: &Platform, ports: JaegerPorts) -> anyhow::Result<St
         // It goes on without us; its record lets `down` find it.
         drop(program.spawn(&platform.home)?);
     }
-    wait::until("jaeger", START_LIMIT, async || {
+    wait::until("jaeger", wait::START_LIMIT, async || {
         let answer = reqwest::get(format!("{query}/api/services"))
             .await
             .with_context(|| log_tail(&platform.home, "jaeger"))?;

@@ -24,7 +24,6 @@ use crate::wait;
 pub use failover::{Promotion, promote};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
-const START_LIMIT: Duration = Duration::from_secs(30);
 const DATABASES: &str = include_str!("../assets/databases.sql");
 
 /// What differs between a platform to look at and one to test on.
@@ -154,7 +153,7 @@ recovery_min_apply_delay = {delay}ms",
     pub(crate) async fn ready(self, platform: &Platform) -> anyhow::Result<()> {
         let port = self.port(platform).to_string();
         let name = self.name();
-        let answered = wait::until(&name, START_LIMIT, async || {
+        let answered = wait::until(&name, wait::START_LIMIT, async || {
             let status = Command::new(tool("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &port])
                 .status()

@@ -1,7 +1,5 @@
 //! One Redis per service: a cache that may be lost at any moment.
 
-use std::time::Duration;
-
 use anyhow::bail;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,8 +8,6 @@ use crate::platform::Platform;
 use crate::program::Program;
 use crate::service::Service;
 use crate::wait;
-
-const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub fn program(platform: &Platform, service: Service) -> Program {
     let port = platform.ports.redis(service);
@@ -26,7 +22,7 @@ pub fn program(platform: &Platform, service: Service) -> Program {
 /// Returns when it answers.
 pub async fn ready(platform: &Platform, service: Service) -> anyhow::Result<()> {
     let port = platform.ports.redis(service);
-    wait::until(&format!("redis-{service}"), START_LIMIT, async || {
+    wait::until(&format!("redis-{service}"), wait::START_LIMIT, async || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(b"PING\r\n").await?;
         let mut answer = [0; 5];

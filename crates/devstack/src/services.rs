@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -12,8 +11,6 @@ use crate::platform::Platform;
 use crate::program::{Program, own_settings, with_log};
 use crate::service::Service;
 use crate::wait;
-
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A built binary of the workspace: it lies beside this one.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
@@ -107,7 +104,7 @@ pub async fn service_ready(platform: &Platform, service: Service) -> anyhow::Res
 }
 
 async fn ready(platform: &Platform, name: &str, url: &str) -> anyhow::Result<()> {
-    let answered = wait::until(name, START_LIMIT, async || {
+    let answered = wait::until(name, wait::START_LIMIT, async || {
         let answer = reqwest::get(url).await?;
         if !answer.status().is_success() {
             bail!("{url} answers {}", answer.status());

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::time::{Instant, sleep};
 
+/// For a server to be ready: many times what it needs on a machine that does nothing else.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Tries `probe` until it succeeds; after `limit` the last failure is the answer.
